@@ -1,0 +1,52 @@
+"""python -m snnpaper fetch | train | status"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import fields
+
+import torch
+
+from . import data
+from .config import PROFILES, Run
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m snnpaper", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    fetch = commands.add_parser("fetch", help="download a data set and check its md5")
+    fetch.add_argument("dataset", choices=[d for d in data.CLASSES if d != "digits"])
+    train = commands.add_parser("train", help="train one network, attack it, measure it; resumes; records in results/")
+    train.add_argument("--profile", default="demo", choices=PROFILES)
+    train.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    train.add_argument("--no-measure", action="store_true", help="stop after training")
+    for f in fields(Run):
+        train.add_argument(f"--{f.name}", type=_flag if f.type == "bool" else type(f.default), metavar="VALUE")
+    args = parser.parse_args(argv)
+    try:
+        if args.command == "fetch":
+            splits = data.load(args.dataset)
+            print(f"{args.dataset}: {', '.join(f'{len(v):,} {k}' for k, v in splits.items())} in {data.root()}")
+        else:
+            from .experiment import train_stage
+
+            run = Run.make(args.profile, **{f.name: getattr(args, f.name) for f in fields(Run)})
+            train_stage(run, args.device)
+    except (ValueError, RuntimeError) as err:
+        print(f"snnpaper: {err}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _flag(text: str) -> bool:
+    if text not in ("True", "False"):
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: True, False")
+    return text == "True"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""From a uint8 image to a spike train, and the backward twins that let an attack pass through.
+
+Phase coding of u/256 with K = 8 phases is the image's bit planes, most significant first
+(Kim et al. 2018, doi 10.1016/j.neucom.2018.05.087); with T = 10 the planes 9 and 10 repeat 1 and 2.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+PHASES = 8
+CODINGS = ("phase", "weighted_phase", "rate", "latency", "direct")
+TWINS = ("identity", "weighted")
+
+
+def phase_weights(T: int, device: torch.device | str = "cpu") -> Tensor:
+    """omega(t) = 2^-(1 + (t-1 mod K)) for t = 1..T, shape [T]."""
+    return 2.0 ** -(1.0 + torch.arange(T, device=device) % PHASES)
+
+
+def encode(x: Tensor, coding: str, T: int, generator: torch.Generator | None = None) -> Tensor:
+    """Spike train float32 [T,N,C,H,W] of a uint8 image [N,C,H,W].
+
+    phase: bit planes, unweighted, as in the published code; weighted_phase: times omega(t), as in
+    Kim et al.; rate: Bernoulli spikes with probability u/255; latency: one spike, earlier for brighter
+    pixels; direct: u/255 at every step. Raises ValueError on another coding or dtype.
+    """
+    if x.dtype != torch.uint8:
+        raise ValueError(f"images must be uint8 in 0..255, got {x.dtype}")
+    if coding == "phase":
+        return _planes(x, T).float()
+    if coding == "weighted_phase":
+        return _planes(x, T) * phase_weights(T, x.device).view(T, *[1] * x.ndim)
+    u = x.float() / 255
+    if coding == "rate":
+        noise = torch.rand((T, *x.shape), device=x.device, generator=generator)
+        return (noise <= u).float()
+    if coding == "latency":
+        fire = ((T - 1.0) * (1.0 - u)).round().long()
+        return (fire == torch.arange(T, device=x.device).view(T, *[1] * x.ndim)).float()
+    if coding == "direct":
+        return u.expand(T, *u.shape)
+    raise ValueError(f"coding is {coding!r}; allowed: {', '.join(CODINGS)}")
+
+
+def _planes(x: Tensor, T: int) -> Tensor:
+    shift = (PHASES - 1 - torch.arange(T, device=x.device) % PHASES).to(torch.uint8)
+    return (x >> shift.view(T, *[1] * x.ndim)) & 1
+
+
+class _ThroughCode(torch.autograd.Function):
+    """Forward: quantise an image in [0,1] to 8 bits and encode it. Backward: a differentiable twin."""
+
+    @staticmethod
+    def forward(ctx, image, coding, T, weights, generator):
+        ctx.save_for_backward(weights)
+        return encode((image * 255).round().to(torch.uint8), coding, T, generator)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (weights,) = ctx.saved_tensors
+        return torch.einsum("t...,t->...", grad, weights), None, None, None, None
+
+
+def encode_image(
+    image: Tensor, coding: str, T: int, twin: str = "weighted", generator: torch.Generator | None = None
+) -> Tensor:
+    """Encode an image in [0,1] with a gradient: BPDA (Athalye et al. 2018, arXiv 1802.00420).
+
+    The forward pass is exactly `encode` of the 8-bit image. No code here but `direct` has a derivative,
+    so the backward pass replaces d spike[t] / d image by a twin: "identity" (1 for every t) or
+    "weighted" (omega(t), the share of the pixel's value that the plane carries). For codings without
+    phases the two are the same. Shapes as in `encode`; raises ValueError on another twin.
+    """
+    if twin not in TWINS:
+        raise ValueError(f"twin is {twin!r}; allowed: {', '.join(TWINS)}")
+    phased = twin == "weighted" and coding == "phase" or coding == "weighted_phase"
+    weights = phase_weights(T, image.device) if phased else torch.ones(T, device=image.device)
+    return _ThroughCode.apply(image, coding, T, weights, generator)

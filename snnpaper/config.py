@@ -1,0 +1,151 @@
+"""One run: every choice that decides a trained network, validated, and named by its hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+# Where results/, zoo/ and the unfinished runs/ live: the checkout, unless the user says otherwise.
+HOME = Path(os.environ.get("SNNPAPER_HOME", Path(__file__).resolve().parents[1]))
+
+ALLOWED: dict[str, tuple] = {
+    "dataset": ("digits", "cifar10", "cifar100"),
+    "arch": ("resnet18", "resnet34", "resnet50"),
+    "skip": ("sew", "spiking", "none"),
+    "neuron": ("IF", "ReLU"),
+    "pool": ("max", "avg"),
+    "coding": ("phase", "weighted_phase", "rate", "latency", "direct"),
+    "surrogate": ("atan", "sigmoid", "rectangular", "triangular"),
+}
+# Smallest and largest value accepted; the upper ends catch typing errors, not ambitions.
+RANGE: dict[str, tuple[float, float]] = {
+    "width": (4, 256),
+    "T": (1, 64),
+    "alpha": (1e-3, 1e3),
+    "epochs": (0, 1000),
+    "batch_size": (2, 4096),
+    "lr": (1e-8, 10.0),
+    "weight_decay": (0.0, 1.0),
+    "train_images": (0, 50_000),
+    "seed": (0, 2**31 - 1),
+}
+
+# What a profile changes from the paper's published setting, which is the dataclass's default.
+PROFILES: dict[str, dict[str, Any]] = {
+    "demo": {"dataset": "digits", "width": 16, "epochs": 6, "batch_size": 32},
+    "sweep": {"dataset": "cifar10", "width": 16, "epochs": 5, "batch_size": 64, "train_images": 10_000},
+    "cpu": {"dataset": "cifar10", "width": 16, "epochs": 4},
+    "paper": {"dataset": "cifar10"},
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that decides a trained network; the defaults are the published setting.
+
+    `weight_decay` is 1e-3 as in the published code, although the paper's text omits it. `train_images`
+    0 means the whole training split. `count_include_pad` matters for average pooling only and follows
+    the published code, which leaves torch's default.
+    """
+
+    dataset: str = "cifar10"
+    arch: str = "resnet18"
+    skip: str = "sew"
+    neuron: str = "IF"
+    width: int = 64
+    pool: str = "max"
+    count_include_pad: bool = True
+    coding: str = "phase"
+    T: int = 10
+    surrogate: str = "atan"
+    alpha: float = 2.0
+    epochs: int = 100
+    batch_size: int = 16
+    lr: float = 1e-3
+    weight_decay: float = 1e-3
+    train_images: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        problems = [problem for f in fields(self) if (problem := _problem(f.name, getattr(self, f.name)))]
+        if problems:
+            raise ValueError("; ".join(problems))
+        for f in fields(self):  # 2 and 2.0 are one value, and so one hash
+            object.__setattr__(self, f.name, type(f.default)(getattr(self, f.name)))
+
+    @classmethod
+    def make(cls, profile: str = "demo", **changes: Any) -> Run:
+        """The run of a profile with some values changed; None means "as the profile says".
+
+        Raises ValueError naming an unknown profile or parameter, or a value that is not allowed.
+        """
+        if profile not in PROFILES:
+            raise ValueError(f"profile is {profile!r}; allowed: {', '.join(PROFILES)}")
+        names = [f.name for f in fields(cls)]
+        if unknown := sorted(set(changes) - set(names)):
+            raise ValueError(f"unknown parameter {', '.join(unknown)}; allowed: {', '.join(names)}")
+        return cls(**PROFILES[profile] | {k: v for k, v in changes.items() if v is not None})
+
+    @classmethod
+    def from_dict(cls, config: dict[str, Any]) -> Run:
+        """The run a record describes; fields younger than the record keep their default."""
+        return cls(**config)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def hash(self) -> str:
+        """Ten hex digits of SHA-256 over the fields that differ from their default.
+
+        A field added later, left at its default, therefore renames no older run; the price is that
+        defaults never change (a test holds them).
+        """
+        changed = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) != f.default}
+        return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:10]
+
+    @property
+    def name(self) -> str:
+        """Readable front, unique end: cifar10-sew18-w16-max-s0-0123456789."""
+        front = f"{self.dataset}-{self.skip}{self.arch.removeprefix('resnet')}-w{self.width}-{self.pool}"
+        return f"{front}-s{self.seed}-{self.hash}"
+
+    @property
+    def scale(self) -> str:
+        """How far the training is from the published one: paper, reduced, or demo (digits)."""
+        if self.dataset == "digits":
+            return "demo"
+        published = Run()
+        same = all(getattr(self, k) == getattr(published, k) for k in ("width", "epochs", "batch_size", "train_images"))
+        return "paper" if same else "reduced"
+
+    @property
+    def label(self) -> str:
+        """The name a reader knows: SEW-ResNet-18."""
+        depth = self.arch.removeprefix("resnet")
+        kind = {"sew": "SEW-ResNet", "spiking": "Spiking-ResNet", "none": "no-skip ResNet"}[self.skip]
+        return f"{kind}-{depth}" + ("" if self.neuron == "IF" else " (ReLU twin)")
+
+    def but(self, **changes: Any) -> Run:
+        """The same run with some values changed."""
+        return replace(self, **changes)
+
+
+def _problem(name: str, value: Any) -> str | None:
+    """What is wrong with one value and what is allowed, or None."""
+    if name in ALLOWED:
+        if value in ALLOWED[name]:
+            return None
+        return f"{name} is {value!r}; allowed: {', '.join(ALLOWED[name])}"
+    if name == "count_include_pad":
+        return None if isinstance(value, bool) else f"{name} is {value!r}; allowed: True, False"
+    low, high = RANGE[name]
+    whole = isinstance(low, int)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and low <= value <= high and (not whole or value == int(value)):
+        return None
+    return f"{name} is {value!r}; allowed: {'whole numbers' if whole else 'numbers'} from {low} to {high}"

@@ -1,0 +1,142 @@
+"""The ledger: one small JSON per finished piece of work, append-only, with all it follows from.
+
+results/<kind>/<run name>.json. Kinds: train, robustness, sparsity, theory. Every table and figure of the
+book is a pure function of these files.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from .config import HOME, Run
+
+_PACKAGES = ("torch", "torchvision", "spikingjelly", "torchattacks", "numpy", "snnpaper")
+_REQUIRED = ("kind", "name", "config", "scale", "results", "provenance")
+
+
+class LedgerError(RuntimeError):
+    """A record exists already, is missing, or cannot be read."""
+
+
+def folder() -> Path:
+    return HOME / "results"
+
+
+def path(kind: str, name: str, root: Path | None = None) -> Path:
+    return (root or folder()) / kind / f"{name}.json"
+
+
+def append(kind: str, run: Run, results: dict[str, Any], seconds: float, root: Path | None = None, **origin) -> Path:
+    """Write one record whole or not at all; a record once written is never replaced.
+
+    `origin` is what else the numbers follow from (data_sha256, weights_sha256). Raises LedgerError if
+    the record exists: delete the file if it is to be made again.
+    """
+    target = path(kind, run.name, root)
+    record = {
+        "kind": kind,
+        "name": run.name,
+        "config": run.to_dict(),
+        "scale": run.scale,
+        "results": results,
+        "provenance": provenance() | origin | {"wall_seconds": round(seconds, 1)},
+    }
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=target.parent, suffix=".part", delete=False) as part:
+        json.dump(record, part, indent=1, allow_nan=False)
+        part.write("\n")
+    os.chmod(part.name, 0o644)
+    try:
+        os.link(part.name, target)  # unlike a rename, this never replaces
+    except FileExistsError:
+        raise LedgerError(f"{target.name} is in the ledger already; records are never replaced") from None
+    finally:
+        os.unlink(part.name)
+    return target
+
+
+def read(kind: str, name: str, root: Path | None = None) -> dict[str, Any]:
+    """One record; raises LedgerError naming what is missing or unreadable."""
+    file = path(kind, name, root)
+    try:
+        record = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise LedgerError(f"no {kind} record of {name} in {file.parent.name}/") from None
+    except json.JSONDecodeError as err:
+        raise LedgerError(f"{kind}/{file.name} is not JSON: {err}") from None
+    if missing := [k for k in _REQUIRED if k not in record]:
+        raise LedgerError(f"{kind}/{file.name} lacks {', '.join(missing)}")
+    return record
+
+
+def records(kind: str, root: Path | None = None) -> list[dict[str, Any]]:
+    """All records of a kind, ordered by name."""
+    names = sorted(p.stem for p in ((root or folder()) / kind).glob("*.json"))
+    return [read(kind, name, root) for name in names]
+
+
+def frame(kind: str, root: Path | None = None) -> pd.DataFrame:
+    """One row a record: name, scale, the configuration, and the results that are plain values."""
+    rows = []
+    for r in records(kind, root):
+        plain = {k: v for k, v in r["results"].items() if not isinstance(v, list | dict)}
+        rows.append({"name": r["name"], "scale": r["scale"]} | r["config"] | plain)
+    return pd.DataFrame(rows)
+
+
+def pack(bits) -> str:
+    """Booleans [n] (which images were classified correctly) as base64 text."""
+    return base64.b64encode(np.packbits(np.asarray(bits, dtype=bool)).tobytes()).decode()
+
+
+def unpack(text: str, n: int) -> np.ndarray:
+    """The n booleans that `pack` wrote."""
+    return np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8), count=n).astype(bool)
+
+
+@functools.cache
+def provenance() -> dict[str, Any]:
+    """Code version, packages and hardware, as they were when first asked for in this process."""
+    return {
+        "code": _code(),
+        "packages": {p: importlib.metadata.version(p) for p in _PACKAGES} | {"python": platform.python_version()},
+        "hardware": hardware(),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+    }
+
+
+def hardware() -> dict[str, Any]:
+    """Processor and accelerator by name; threads torch may use."""
+    cpu = platform.processor() or platform.machine()
+    if (info := Path("/proc/cpuinfo")).exists():
+        models = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
+        cpu = models[0] if models else cpu
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {"cpu": cpu, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu}
+
+
+def _code() -> dict[str, Any]:
+    """Commit of the checkout and whether the module differs from it; None outside a checkout."""
+
+    def git(*args: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *args]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--", "."))}
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}

@@ -1,0 +1,79 @@
+"""Our own trained networks: 16-bit safetensors, rounded before anything is measured on them."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from . import ledger
+from .config import HOME, Run
+from .models import build
+
+_SHARD = 15 * 2**20  # bytes; a file of a source tree should stay small
+
+
+class ZooError(RuntimeError):
+    """A network is absent or is not the one its record describes."""
+
+
+def folder() -> Path:
+    return HOME / "zoo"
+
+
+def round_(net: nn.Module) -> nn.Module:
+    """Round all floating-point weights and buffers to what 16 bits hold, in place."""
+    with torch.no_grad():
+        for tensor in net.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.copy_(tensor.half().float())
+    return net
+
+
+def sha256(net: nn.Module) -> str:
+    """Checksum over names and 16-bit values; the same however the file is cut."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(_halves(net).items()):
+        digest.update(name.encode() + tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save(run: Run, net: nn.Module) -> None:
+    """Write the network in files of at most 15 MiB: <name>.safetensors, or <name>-1.safetensors and on."""
+    shards: list[dict[str, Tensor]] = [{}]
+    for name, tensor in _halves(net).items():
+        if sum(t.nbytes for t in shards[-1].values()) + tensor.nbytes > _SHARD:
+            shards.append({})
+        shards[-1][name] = tensor
+    folder().mkdir(parents=True, exist_ok=True)
+    for i, shard in enumerate(shards, 1):
+        save_file(shard, folder() / f"{run.name}{f'-{i}' if len(shards) > 1 else ''}.safetensors")
+
+
+def load(name: str, device: str | torch.device = "cpu") -> tuple[Run, nn.Module]:
+    """The run and its network, in eval mode, by run name.
+
+    Raises ledger.LedgerError without a training record and ZooError when the weights are absent or
+    differ from the checksum in that record.
+    """
+    record = ledger.read("train", name)
+    run = Run.from_dict(record["config"])
+    files = sorted(folder().glob(f"{name}.safetensors")) or sorted(folder().glob(f"{name}-*.safetensors"))
+    if not files:
+        raise ZooError(f"no weights of {name} in zoo/; train them with `python -m snnpaper train` and its config")
+    net = build(run)
+    net.load_state_dict({k: v for f in files for k, v in load_file(f).items()})
+    if sha256(net) != record["provenance"]["weights_sha256"]:
+        raise ZooError(f"the weights of {name} differ from the checksum in its record; fetch zoo/ again")
+    return run, net.to(device).eval()
+
+
+def _halves(net: nn.Module) -> dict[str, Tensor]:
+    """State dict on the CPU with floats as 16 bits, contiguous."""
+    state = net.state_dict()
+    return {
+        k: (v.half() if v.is_floating_point() else v).cpu().contiguous() for k, v in state.items()
+    }

@@ -1,0 +1,103 @@
+"""Our networks against SpikingJelly's, weight for weight, and what their options promise."""
+
+import pytest
+import torch
+from spikingjelly.activation_based import functional, layer, neuron, surrogate
+from spikingjelly.activation_based.model import sew_resnet, spiking_resnet
+from torch import nn
+
+from snnpaper.config import Run
+from snnpaper.models import SpikingResNet, build, stem_pool
+
+
+def library_twin(depth: int, skip: str, pool: str, classes: int = 10) -> nn.Module:
+    """SpikingJelly's own model with the stem pool of the published code."""
+    make = {"sew": getattr(sew_resnet, f"sew_resnet{depth}"), "spiking": getattr(spiking_resnet, f"spiking_resnet{depth}")}
+    kwargs = {"spiking_neuron": neuron.IFNode, "surrogate_function": surrogate.ATan(), "num_classes": classes}
+    net = make[skip](**kwargs, detach_reset=skip == "sew", **({"cnf": "ADD"} if skip == "sew" else {}))
+    if pool == "avg":
+        net.maxpool = layer.AvgPool2d(3, 2, 1)
+    functional.set_step_mode(net, "m")
+    return net
+
+
+@pytest.mark.parametrize("skip", ["sew", "spiking"])
+@pytest.mark.parametrize("pool", ["max", "avg"])
+@pytest.mark.parametrize("training", [True, False])
+def test_equals_spikingjelly_at_width_64(skip, pool, training):
+    torch.manual_seed(0)
+    x = (torch.rand(4, 2, 3, 32, 32) < 0.5).float()
+    theirs = library_twin(18, skip, pool).train(training)
+    ours = SpikingResNet(10, "resnet18", 64, pool, skip=skip).train(training)
+    ours.load_state_dict(theirs.state_dict())
+    if not training:  # give BatchNorm statistics under which deep layers fire
+        for net in (ours, theirs):
+            net.train()
+            functional.reset_net(net)
+            with torch.no_grad():
+                net(x)
+            functional.reset_net(net)
+            net.eval()
+        ours.load_state_dict(theirs.state_dict())
+    a, b = x.clone().requires_grad_(), x.clone().requires_grad_()
+    za, zb = ours(a), theirs(b).mean(0)
+    torch.testing.assert_close(za, zb, rtol=1e-5, atol=1e-6)
+    target = torch.tensor([1, 7])
+    nn.functional.cross_entropy(za, target).backward()
+    nn.functional.cross_entropy(zb, target).backward()
+    assert b.grad.abs().max() > 0
+    torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-4 * b.grad.abs().max().item())
+    for (name, p), q in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+        scale = q.grad.abs().max().item()
+        torch.testing.assert_close(p.grad, q.grad, rtol=1e-3, atol=1e-3 * scale, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize(("depth", "skip"), [(34, "sew"), (50, "sew"), (34, "spiking"), (50, "spiking")])
+def test_deeper_networks_have_the_library_s_parameters(depth, skip):
+    ours = SpikingResNet(100, f"resnet{depth}", 64, skip=skip).state_dict()
+    theirs = library_twin(depth, skip, "max", 100).state_dict()
+    assert {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in theirs.items()}
+
+
+def test_parameter_counts_of_the_paper():
+    millions = {a: sum(p.numel() for p in SpikingResNet(100, a).parameters()) / 1e6 for a in ("resnet18", "resnet34", "resnet50")}
+    assert {a: round(m, 2) for a, m in millions.items()} == {"resnet18": 11.23, "resnet34": 21.34, "resnet50": 23.71}
+
+
+def test_build_follows_the_seed_and_leaves_the_global_stream():
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    a, b = build(Run.make("demo", seed=1)), build(Run.make("demo", seed=1))
+    assert torch.equal(torch.rand(1), expected)
+    assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+    assert not torch.equal(a.conv1.weight, build(Run.make("demo", seed=2)).conv1.weight)
+
+
+def test_no_skip_has_no_shortcut_and_relu_twin_no_spikes():
+    none = SpikingResNet(10, width=8, skip="none")
+    assert not any("downsample" in n for n, _ in none.named_parameters())
+    twin = SpikingResNet(10, width=8, neuron="ReLU")
+    assert any(isinstance(m, nn.ReLU) for m in twin.modules())
+    assert {k: v.shape for k, v in twin.state_dict().items()} == {
+        k: v.shape for k, v in SpikingResNet(10, width=8).state_dict().items()
+    }
+
+
+def test_average_pool_counts_the_padding_only_when_told():
+    x = torch.ones(1, 1, 16, 16)
+    assert stem_pool("avg", True)(x)[0, 0, 0, 0] == pytest.approx(4 / 9)
+    assert stem_pool("avg", False)(x)[0, 0, 0, 0] == 1
+    with pytest.raises(ValueError, match="'median'; allowed: max, avg"):
+        stem_pool("median")
+
+
+def test_max_pool_routes_ties_to_the_first_element_in_both_memory_layouts():
+    for layout in (torch.contiguous_format, torch.channels_last):
+        x = torch.zeros(1, 2, 8, 8).contiguous(memory_format=layout).requires_grad_()
+        stem_pool("max")(x).sum().backward()
+        # Window (i, j) covers rows 2i-1..2i+1: its first element inside the image is (max(2i-1, 0), ...).
+        first = [max(2 * i - 1, 0) for i in range(4)]
+        expected = torch.zeros(8, 8)
+        expected[torch.tensor(first)[:, None], torch.tensor(first)] = 1
+        assert torch.equal(x.grad[0, 1], expected)
