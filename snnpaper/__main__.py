@@ -8,8 +8,8 @@ from dataclasses import fields
 
 import torch
 
-from . import data
-from .config import PROFILES, Run
+from . import data, ledger
+from .config import PROFILES, Run, parse
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,10 +29,11 @@ def main(argv: list[str] | None = None) -> int:
             splits = data.load(args.dataset)
             print(f"{args.dataset}: {', '.join(f'{len(v):,} {k}' for k, v in splits.items())} in {data.root()}")
         else:
-            from .experiment import train_stage
+            from .experiment import run_all, train_stage
 
-            run = Run.make(args.profile, **{f.name: getattr(args, f.name) for f in fields(Run)})
-            train_stage(run, args.device)
+            run, device = parse({k: getattr(args, k) for k in ("profile", "device", *(f.name for f in fields(Run)))})
+            ledger.provenance()  # before anything on disk can change under a long run
+            (train_stage if args.no_measure else run_all)(run, device)
     except (ValueError, RuntimeError) as err:
         print(f"snnpaper: {err}", file=sys.stderr)
         return 2

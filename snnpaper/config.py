@@ -9,8 +9,13 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-# Where results/, zoo/ and the unfinished runs/ live: the checkout, unless the user says otherwise.
-HOME = Path(os.environ.get("SNNPAPER_HOME", Path(__file__).resolve().parents[1]))
+import torch
+
+
+def home() -> Path:
+    """The folder of results/, zoo/ and the unfinished runs/: SNNPAPER_HOME, else the checkout."""
+    return Path(os.environ.get("SNNPAPER_HOME") or Path(__file__).resolve().parents[1])
+
 
 ALLOWED: dict[str, tuple] = {
     "dataset": ("digits", "cifar10", "cifar100"),
@@ -79,16 +84,10 @@ class Run:
 
     @classmethod
     def make(cls, profile: str = "demo", **changes: Any) -> Run:
-        """The run of a profile with some values changed; None means "as the profile says".
-
-        Raises ValueError naming an unknown profile or parameter, or a value that is not allowed.
-        """
+        """The run of a profile with some values changed; raises ValueError as `parse` does."""
         if profile not in PROFILES:
             raise ValueError(f"profile is {profile!r}; allowed: {', '.join(PROFILES)}")
-        names = [f.name for f in fields(cls)]
-        if unknown := sorted(set(changes) - set(names)):
-            raise ValueError(f"unknown parameter {', '.join(unknown)}; allowed: {', '.join(names)}")
-        return cls(**PROFILES[profile] | {k: v for k, v in changes.items() if v is not None})
+        return cls(**PROFILES[profile] | changes)
 
     @classmethod
     def from_dict(cls, config: dict[str, Any]) -> Run:
@@ -133,6 +132,23 @@ class Run:
     def but(self, **changes: Any) -> Run:
         """The same run with some values changed."""
         return replace(self, **changes)
+
+
+def parse(parameters: dict[str, Any]) -> tuple[Run, str]:
+    """The run and the device that a chapter's or a command's parameters ask for.
+
+    Beside the fields of Run, `profile` (default demo) and `device` (default cpu) are known; None means
+    "as the profile says". Raises ValueError naming every unknown name, or a value that is not allowed.
+    """
+    names = ["profile", "device", *(f.name for f in fields(Run))]
+    if unknown := sorted(set(parameters) - set(names)):
+        raise ValueError(f"unknown parameter {', '.join(unknown)}; allowed: {', '.join(names)}")
+    given = {k: v for k, v in parameters.items() if v is not None}
+    profile, device = given.pop("profile", "demo"), given.pop("device", "cpu")
+    devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))] + ["cuda"] * torch.cuda.is_available()
+    if device not in devices:
+        raise ValueError(f"device is {device!r}; allowed on this machine: {', '.join(devices)}")
+    return Run.make(profile, **given), device
 
 
 def _problem(name: str, value: Any) -> str | None:

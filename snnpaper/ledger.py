@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .config import HOME, Run
+from .config import Run, home
 
 _PACKAGES = ("torch", "torchvision", "spikingjelly", "torchattacks", "numpy", "snnpaper")
 _REQUIRED = ("kind", "name", "config", "scale", "results", "provenance")
@@ -33,7 +33,7 @@ class LedgerError(RuntimeError):
 
 
 def folder() -> Path:
-    return HOME / "results"
+    return home() / "results"
 
 
 def path(kind: str, name: str, root: Path | None = None) -> Path:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
-from .config import HOME, Run
+from .config import Run, home
 from .data import Images, epoch_batches
 from .models import build
 from .pixel import correct, encoded_logits
@@ -60,7 +60,7 @@ def train(
     steps = len(images) // run.batch_size
     if steps == 0:
         raise ValueError(f"batch_size is {run.batch_size}; allowed: at most {len(images)}, the training images")
-    done, path = Training(net), HOME / "runs" / f"{run.name}.pt"
+    done, path = Training(net), home() / "runs" / f"{run.name}.pt"
     epoch, step, sums = 0, 0, torch.zeros(2, device=device)
     if checkpoint and path.exists():
         epoch, step, sums = _restore(path, done, optimiser, device)

@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from . import ledger
-from .config import HOME, Run
+from .config import Run, home
 from .models import build
+from .stats import wilson
 
 _SHARD = 15 * 2**20  # bytes; a file of a source tree should stay small
 
@@ -21,7 +22,7 @@ class ZooError(RuntimeError):
 
 
 def folder() -> Path:
-    return HOME / "zoo"
+    return home() / "zoo"
 
 
 def round_(net: nn.Module) -> nn.Module:
@@ -53,6 +54,36 @@ def save(run: Run, net: nn.Module) -> None:
         save_file(shard, folder() / f"{run.name}{f'-{i}' if len(shards) > 1 else ''}.safetensors")
 
 
+def card(run: Run) -> None:
+    """Write zoo/<name>.md, the model card, from the training record."""
+    record = ledger.read("train", run.name)
+    r, p = record["results"], record["provenance"]
+    low, high = wilson(round(r["test_accuracy"] * r["test_n"]), r["test_n"])
+    config = "\n".join(f"| {k} | {v} |" for k, v in record["config"].items())
+    (folder() / f"{run.name}.md").write_text(f"""# {run.name}
+
+{run.label}, {run.pool} pooling, width {run.width}, trained by this project on {run.dataset}
+(scale: **{run.scale}**; the published setting is width 64, batch 16, 100 epochs).
+
+Clean test accuracy {100 * r["test_accuracy"]:.1f} % (95 % interval {100 * low:.1f} to {100 * high:.1f},
+n = {r["test_n"]:,}).
+Weights are rounded to 16 bits; every number recorded for this network was measured on the rounded weights.
+Trained in {p["wall_seconds"] / 60:.0f} min on {p["hardware"]["gpu"] or p["hardware"]["cpu"]},
+code {str(p["code"]["commit"])[:10]}.
+
+    from snnpaper import zoo
+    run, net = zoo.load("{run.name}")  # checks the checksum; spikes [T,N,3,32,32] -> logits
+
+Made to study gradients and attacks. Not a classifier to deploy: it has no defence against attacks.
+
+| setting | value |
+|---|---|
+{config}
+
+Licence: MIT.
+""")
+
+
 def load(name: str, device: str | torch.device = "cpu") -> tuple[Run, nn.Module]:
     """The run and its network, in eval mode, by run name.
 
@@ -74,6 +105,4 @@ def load(name: str, device: str | torch.device = "cpu") -> tuple[Run, nn.Module]
 def _halves(net: nn.Module) -> dict[str, Tensor]:
     """State dict on the CPU with floats as 16 bits, contiguous."""
     state = net.state_dict()
-    return {
-        k: (v.half() if v.is_floating_point() else v).cpu().contiguous() for k, v in state.items()
-    }
+    return {k: (v.half() if v.is_floating_point() else v).cpu().contiguous() for k, v in state.items()}

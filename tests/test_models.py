@@ -12,7 +12,10 @@ from snnpaper.models import SpikingResNet, build, stem_pool
 
 def library_twin(depth: int, skip: str, pool: str, classes: int = 10) -> nn.Module:
     """SpikingJelly's own model with the stem pool of the published code."""
-    make = {"sew": getattr(sew_resnet, f"sew_resnet{depth}"), "spiking": getattr(spiking_resnet, f"spiking_resnet{depth}")}
+    make = {
+        "sew": getattr(sew_resnet, f"sew_resnet{depth}"),
+        "spiking": getattr(spiking_resnet, f"spiking_resnet{depth}"),
+    }
     kwargs = {"spiking_neuron": neuron.IFNode, "surrogate_function": surrogate.ATan(), "num_classes": classes}
     net = make[skip](**kwargs, detach_reset=skip == "sew", **({"cnf": "ADD"} if skip == "sew" else {}))
     if pool == "avg":
@@ -60,7 +63,10 @@ def test_deeper_networks_have_the_library_s_parameters(depth, skip):
 
 
 def test_parameter_counts_of_the_paper():
-    millions = {a: sum(p.numel() for p in SpikingResNet(100, a).parameters()) / 1e6 for a in ("resnet18", "resnet34", "resnet50")}
+    millions = {
+        a: sum(p.numel() for p in SpikingResNet(100, a).parameters()) / 1e6
+        for a in ("resnet18", "resnet34", "resnet50")
+    }
     assert {a: round(m, 2) for a, m in millions.items()} == {"resnet18": 11.23, "resnet34": 21.34, "resnet50": 23.71}
 
 

@@ -1,0 +1,1 @@
+"""Attacks on spiking networks: threat spaces and protocols here, the algorithms from torchattacks."""

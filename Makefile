@@ -1,0 +1,50 @@
+# Two commands on a fresh machine: `make book` and `make test`. Both make their own environment first.
+VENV   := .venv
+PY     := $(VENV)/bin/python
+STAMP  := $(VENV)/.installed
+PYTHON ?= python3
+CHAPTERS ?=
+
+.PHONY: help env book test test-all results refresh clean
+.DEFAULT_GOAL := help
+
+help:      ## this list
+	@echo "Usage: make TARGET"
+	@sed -n 's/^\([a-z-]*\): .*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
+
+env: $(STAMP)  ## make .venv and install everything into it (5.7 GB; only when pyproject.toml changed)
+
+# The stamp is written last: an interrupted installation is taken up again by the same command.
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; $(PYTHON) is older. Name another: make env PYTHON=python3.12"; exit 1; }
+	@echo "== making the environment in $(VENV) (torch is large: minutes on a slow line)"
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip
+	$(PY) -m pip install --quiet uv
+	$(VENV)/bin/uv pip install --python $(PY) --editable '.[book,test]'
+	@touch $@
+
+book: $(STAMP)  ## build the book with its live cells executed; any warning or failing cell is an error
+	@echo "== building the book: changed chapters are executed, the rest comes from _build/.jupyter_cache"
+	$(VENV)/bin/jupyter-book build book/ -W -n --keep-going
+	@test -s _build/html/index.html || { echo "no _build/html/index.html was written"; exit 1; }
+	@echo "== the book is in _build/html/index.html"
+
+test: $(STAMP)  ## the fast tier: tests and every chapter's cells against their stored outputs
+	@echo "== testing (the slow tier is left out: make test-all)"
+	$(PY) -m pytest --nbval
+
+test-all: $(STAMP)  ## the fast and the slow tier
+	@echo "== testing, slow tests included"
+	$(PY) -m pytest --nbval -m ""
+
+results: $(STAMP)  ## what is recorded in results/ and zoo/
+	$(PY) -m snnpaper status
+
+refresh: $(STAMP)  ## execute the chapters' .py into their .ipynb twins (CHAPTERS="ch1 ch3" for some)
+	$(PY) book/refresh.py $(CHAPTERS)
+
+clean:  ## remove the built book and the caches; .venv, results/ and zoo/ stay
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+	find snnpaper tests book benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,223 @@
+"""One style, one function per figure: each takes data and returns a matplotlib Figure.
+
+Figures are made without pyplot, so none stays open and a notebook shows each exactly once. The text
+under a figure and its alternative text belong to the chapter.
+"""
+
+from __future__ import annotations
+
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from torch import Tensor
+
+COLOURS = sns.color_palette("colorblind")
+# No date and no version inside the file: the same data give the same bytes.
+SAVE = {"bbox_inches": "tight", "metadata": {"Date": None, "Creator": None}}
+
+
+def use_style() -> None:
+    """Set the book's style; inside a notebook also show figures as reproducible SVG."""
+    sns.set_theme(
+        style="ticks",
+        palette="colorblind",
+        rc={
+            "font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "legend.fontsize": 8,
+            "xtick.labelsize": 8, "ytick.labelsize": 8, "axes.spines.top": False, "axes.spines.right": False,
+            "legend.frameon": False, "figure.facecolor": "white",
+            "svg.hashsalt": "snnpaper", "svg.fonttype": "path",  # letters as outlines: no font to be missing
+        },
+    )  # fmt: skip
+    try:
+        from IPython import get_ipython
+        from matplotlib_inline.config import InlineBackend
+    except ImportError:  # no notebook here
+        return
+    if shell := get_ipython():
+        inline = InlineBackend.instance(parent=shell)
+        inline.shell, inline.print_figure_kwargs = shell, SAVE
+        inline.figure_formats = {"svg"}
+
+
+def _panels(rows: int, columns: int, size: tuple[float, float], **kwargs) -> tuple[Figure, list]:
+    """A figure of `size` inches and its axes in reading order."""
+    figure = Figure(figsize=size, layout="constrained")
+    return figure, list(figure.subplots(rows, columns, squeeze=False, **kwargs).flat)
+
+
+def _pixels(ax, values: Tensor, low: float, high: float, colours: str = "gray") -> None:
+    """One image without ticks: `values` [H,W] between the colours of low and high."""
+    ax.imshow(values, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
+    ax.set(xticks=[], yticks=[])
+    sns.despine(ax=ax, left=True, bottom=True)
+
+
+# ---- chapter 1 --------------------------------------------------------------------------------------
+
+
+def neuron_trace(current: Tensor, charged: Tensor, kept: Tensor, spikes: Tensor) -> Figure:
+    """Current, potential before and after the reset, and spikes of one neuron, each [T]."""
+    figure, (top, middle, bottom) = _panels(3, 1, (6, 3.6), sharex=True, height_ratios=[2, 3, 1])
+    t = range(1, len(current) + 1)
+    top.bar(t, current, 0.6, color=COLOURS[7])
+    top.axhline(0, color="black", lw=0.6)
+    middle.plot(t, charged, "o-", color=COLOURS[0], label="$h[t]$, charged")
+    middle.plot(t, kept, "s", ms=4, color=COLOURS[1], label="$v[t]$, kept")
+    middle.axhline(1, color="black", ls="--", lw=0.8, label="threshold")
+    middle.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    bottom.eventplot([i for i, s in zip(t, spikes, strict=True) if s], color=COLOURS[3], lw=2)
+    top.set_ylabel("current\n$x[t]$")
+    middle.set_ylabel("membrane\npotential")
+    bottom.set(ylabel="spikes\n$s[t]$", yticks=[], xlabel="time step $t$", xticks=list(t))
+    return figure
+
+
+def surrogates(u: Tensor, slopes: dict[str, Tensor]) -> Figure:
+    """Surrogate derivatives over u = h - threshold, on a linear and on a logarithmic axis."""
+    figure, axes = _panels(1, 2, (7, 2.6))
+    for ax, scale in zip(axes, ("linear", "log"), strict=True):
+        for (name, slope), style in zip(slopes.items(), ("-", "--", "-.", ":"), strict=True):
+            ax.plot(u, slope, style, label=name)
+        ax.set(yscale=scale, xlabel="$u = h - V_{th}$", ylabel=f"surrogate derivative ({scale})")
+    axes[0].set_xlim(-1.5, 1.5)
+    axes[1].set_ylim(1e-5, 10)
+    axes[1].legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def reset_gradients(gradients: dict[str, Tensor], spikes: Tensor) -> Figure:
+    """Gradient [T] of the spike count by the current at each step, one bar per way of treating the reset."""
+    figure, (ax,) = _panels(1, 1, (6, 2.4))
+    for i, (name, gradient) in enumerate(gradients.items()):
+        ax.bar([t + 0.8 + 0.4 * i for t in range(len(gradient))], gradient, 0.4, color=COLOURS[i], label=name)
+    fired = [t + 1 for t, s in enumerate(spikes) if s]
+    ax.plot(fired, [ax.get_ylim()[1]] * len(fired), "v", color=COLOURS[3], label="spike")
+    ax.axhline(0, color="black", lw=0.6)
+    ax.set(xlabel="time step $t$", ylabel="gradient of the\nspike count by $x[t]$", xticks=range(1, len(spikes) + 1))
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def bit_planes(images: dict[str, tuple[Tensor, Tensor]]) -> Figure:
+    """For each name an image [H,W] in 0..255 and, in the row below, its planes [T,H,W]."""
+    T = len(next(iter(images.values()))[1])
+    figure, axes = _panels(len(images), T + 1, (9, 0.84 * len(images) + 0.25))
+    for row, (name, (image, planes)) in enumerate(images.items()):
+        first, *rest = axes[row * (T + 1) : (row + 1) * (T + 1)]
+        _pixels(first, image, 0, 255)
+        first.set_ylabel(name)
+        for t, (ax, plane) in enumerate(zip(rest, planes, strict=True), 1):
+            _pixels(ax, plane, 0, 1)
+            if row == 0:
+                ax.set_title(f"$t={t}$")
+    return figure
+
+
+def flips(counts: Tensor) -> Figure:
+    """Number of planes that change from u to u + 1, for u = 0..254."""
+    figure, (ax,) = _panels(1, 1, (6.5, 2.2))
+    ax.vlines(range(len(counts)), 0, counts, color=COLOURS[0], lw=1)
+    for u in (int(counts.argmax()), *(u for u in (63, 191) if u < len(counts))):
+        ax.annotate(f"{u}→{u + 1}", (u, counts[u]), (4, -2), textcoords="offset points", fontsize=8)
+    ax.set(xlabel="pixel value $u$", ylabel="planes that flip", xlim=(-3, 258), yticks=range(0, 9, 2))
+    return figure
+
+
+def changed_entries(eps: list[int], shares: dict[str, list[float]]) -> Figure:
+    """Share of plane entries that change under ±eps/255 pixel noise; the first curve is a line."""
+    figure, (ax,) = _panels(1, 1, (5, 2.6))
+    for (name, share), style in zip(shares.items(), ("-", "o", "s"), strict=False):
+        ax.plot(eps, [100 * s for s in share], style, ms=4, label=name)
+    ax.set(xlabel="step in 1/255", ylabel="changed entries (%)", ylim=(0, None), xticks=eps[1::2])
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def two_spaces(differences: dict[str, Tensor]) -> Figure:
+    """What each adversary adds to the planes: [T,H,W] per name, all on one colour scale from -1 to 1."""
+    T = len(next(iter(differences.values())))
+    figure, axes = _panels(len(differences), T, (9, 0.84 * len(differences) + 0.25))
+    for row, (name, planes) in enumerate(differences.items()):
+        for t, plane in enumerate(planes):
+            _pixels(ax := axes[row * T + t], plane, -1, 1, "RdBu")
+            if row == 0:
+                ax.set_title(f"$t={t + 1}$")
+        axes[row * T].set_ylabel(name)
+    figure.colorbar(axes[0].images[0], ax=axes, label="change", ticks=[-1, 0, 1])
+    return figure
+
+
+def codes(row: Tensor, trains: dict[str, Tensor]) -> Figure:
+    """One row of pixels [W] and its spike trains [T,W] under each code."""
+    figure, axes = _panels(2, len(trains), (9, 2.4), sharex=True, height_ratios=[1, 10])
+    for i, (name, train) in enumerate(trains.items()):
+        _pixels(axes[i], row[None], 0, 255)
+        axes[i].set(title=name, aspect="auto")
+        ax = axes[len(trains) + i]
+        ax.imshow(train, cmap="gray_r", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+        ax.set(xlabel="pixel", yticks=range(0, len(train), 3), yticklabels=range(1, len(train) + 1, 3))
+    axes[len(trains)].set_ylabel("time step $t$")
+    return figure
+
+
+def winners(shares: dict[str, Tensor]) -> Figure:
+    """Share [3,3] of a pool's gradient that reaches each position of its window, in percent."""
+    figure, axes = _panels(1, len(shares), (2.3 * len(shares), 2.2))
+    for ax, (name, share) in zip(axes, shares.items(), strict=True):
+        sns.heatmap(100 * share, ax=ax, annot=True, fmt=".0f", vmin=0, vmax=100, cmap="Blues", cbar=False, square=True)
+        ax.set(title=name, xticks=[], yticks=[])
+    return figure
+
+
+# ---- chapter 3 --------------------------------------------------------------------------------------
+
+
+def learning_curves(curves: list[dict]) -> Figure:
+    """Loss and accuracy (per cent) per epoch; rows as `train.train` makes them."""
+    figure, (loss, accuracy) = _panels(1, 2, (6.5, 2.4))
+    epochs = [row["epoch"] for row in curves]
+    loss.plot(epochs, [row["loss"] for row in curves], "o-", color=COLOURS[3])
+    for name, colour, marker in (("train", COLOURS[7], "s--"), ("validation", COLOURS[0], "o-")):
+        accuracy.plot(epochs, [100 * row[f"{name}_accuracy"] for row in curves], marker, color=colour, label=name)
+    loss.set(xlabel="epoch", ylabel="cross-entropy")
+    accuracy.set(xlabel="epoch", ylabel="accuracy (%)", ylim=(0, 100))
+    accuracy.legend(loc="lower right")
+    for ax in (loss, accuracy):
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def gradient_trail(rows: dict[str, list[dict]]) -> Figure:
+    """Non-zero share and norm of d p_y / d activation, from the logits (left) to the input (right).
+
+    `rows` maps a curve's label to `sparsity.activation_gradients` rows of networks with equal layers.
+    """
+    figure, (share, norm) = _panels(2, 1, (6.5, 4.2), sharex=True)
+    for (label, layers), colour, marker in zip(rows.items(), COLOURS, "os^D", strict=False):
+        layers = layers[1:][::-1] + layers[:1]
+        place = range(len(layers))
+        share.plot(place, [100 * r["0_mean"] for r in layers], marker + "-", ms=3, lw=1, color=colour, label=label)
+        norm.semilogy(place, [r["norm_mean"] for r in layers], marker + "-", ms=3, lw=1, color=colour)
+    share.set(ylabel="non-zero (%)", ylim=(-4, 104))
+    share.legend(loc="lower left")
+    norm.set(ylabel="L2 norm", xlabel="gradient at the output of, in the order of the backward pass")
+    shown = [i for i, r in enumerate(layers) if "." not in r["layer"] or r["kind"] == "Block"]
+    norm.set_xticks(shown, [layers[i]["layer"] for i in shown], rotation=60, ha="right")
+    return figure
+
+
+def accuracy_dots(frame, order: list[str]) -> Figure:
+    """Accuracy (per cent) of each network under each attack in `order`; a dot a seed, colours the pools."""
+    figure, (ax,) = _panels(1, 1, (6.5, 2.8))
+    for shift, (pool, colour, marker) in zip(
+        (-0.13, 0.13), (("max", COLOURS[0], "o"), ("avg", COLOURS[1], "^")), strict=True
+    ):
+        part = frame[frame["pool"] == pool]
+        for place, attack in enumerate(order):
+            values = 100 * part.loc[part["attack"] == attack, "accuracy"]
+            label = f"{pool} pooling" if place == 0 else None
+            ax.plot([place + shift] * len(values), values, marker, color=colour, ms=5, alpha=0.8, label=label)
+    ax.set(ylabel="accuracy (%)", ylim=(0, 100))
+    ax.set_xticks(range(len(order)), order)
+    ax.legend(loc="upper right")
+    return figure

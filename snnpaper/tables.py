@@ -1,0 +1,137 @@
+"""Tables of the book: pure functions from the ledger to data frames. Accuracies are fractions."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pandas as pd
+
+from . import ledger
+from .config import Run
+from .stats import mcnemar, over_seeds, wilson
+
+# What makes two runs one cell of a table: all but the seed.
+CELL = ["dataset", "label", "width", "epochs", "weight_decay", "scale", "pool"]
+_MEASURED = ["space", "protocol", "method", "eps"]
+_COLUMNS = ["run", *CELL, "seed", "n", *_MEASURED, "accuracy", "low", "high", "correct"]
+FIVE_SEEDS = 5  # fewer are marked indicative and enter no verdict
+
+
+def accuracies(root: Path | None = None) -> pd.DataFrame:
+    """`accuracies_of` for every network with a robustness record; an empty frame without records."""
+    found = ledger.records("robustness", root)
+    frames = [accuracies_of(Run.from_dict(r["config"]), r["results"]) for r in found]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=_COLUMNS)
+
+
+def accuracies_of(run: Run, results: dict) -> pd.DataFrame:
+    """One row per measurement of one network: clean, and each attack.
+
+    `results` is what `experiment.robustness` returns. Columns: run, the cell's columns, seed, n, space
+    (or "clean"), protocol, method, eps (in 1/255), accuracy, low, high (95 % Wilson), correct (bool
+    array over the images).
+    """
+    clean = {"space": "clean", "protocol": "sound", "method": "clean", "eps": 0.0, "correct": results["clean_correct"]}
+    rows = []
+    for a in [clean, *results["attacks"]]:
+        hits = ledger.unpack(a["correct"], results["n"])
+        low, high = wilson(int(hits.sum()), len(hits))
+        head = {"run": run.name, **{k: getattr(run, k) for k in CELL}, "seed": run.seed, "n": len(hits)}
+        what = {k: a[k] for k in ("space", "protocol", "method")} | {"eps": round(255 * a["eps"])}
+        rows.append(head | what | {"accuracy": hits.mean(), "low": low, "high": high, "correct": hits})
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def max_minus_avg(frame: pd.DataFrame) -> pd.DataFrame:
+    """Paired difference max - avg per seed (same images, same initial seed), then over seeds.
+
+    `half` is the 95 % t half-width over seeds; `p_values` are exact McNemar tests, one per seed.
+    """
+    keys = [k for k in CELL if k != "pool"] + _MEASURED + ["n"]
+    rows = []
+    for values, part in frame.groupby(keys, sort=False):
+        one = {pool: p.set_index("seed")["correct"] for pool, p in part.groupby("pool")}
+        if set(one) != {"max", "avg"}:
+            continue
+        seeds = sorted(set(one["max"].index) & set(one["avg"].index))
+        if not seeds:
+            continue
+        mean, half = over_seeds([one["max"][s].mean() - one["avg"][s].mean() for s in seeds])
+        p_values = [mcnemar(one["max"][s], one["avg"][s]) for s in seeds]
+        rows.append(dict(zip(keys, values, strict=True)) | {
+            "seeds": len(seeds), "difference": mean, "half": half, "p_values": p_values})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def training(root: Path | None = None) -> pd.DataFrame:
+    """One row per trained network: cell, seed, accuracies on train, validation and test, hardware, minutes."""
+    rows = []
+    for record in ledger.records("train", root):
+        run, r, p = Run.from_dict(record["config"]), record["results"], record["provenance"]
+        rows.append({"run": record["name"], **{k: getattr(run, k) for k in CELL}, "seed": run.seed,
+                     **{k: r[f"{k}_accuracy"] for k in ("train", "validation", "test")}, "n": r["test_n"],
+                     "hardware": p["hardware"]["gpu"] or p["hardware"]["cpu"],
+                     "minutes": p["wall_seconds"] / 60})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def trade_off(frame: pd.DataFrame, space: str, protocol: str = "sound") -> pd.DataFrame:
+    """The printed table of one threat space: clean and each attack, max beside avg and their difference.
+
+    Per cent. With several seeds: mean ± half-width of the 95 % t interval over seeds; with one: the
+    value and its 95 % Wilson interval over the images. Fewer than five seeds are marked indicative.
+    """
+    part = frame[(frame["space"] == "clean") | (frame["space"] == space) & (frame["protocol"] == protocol)]
+    differences = max_minus_avg(part)
+    keys = [k for k in differences.columns if k not in ("seeds", "difference", "half", "p_values")]
+    rows = []
+    for _, d in differences.iterrows():
+        here = part[(part[keys] == d[keys]).all(axis=1)]
+        shown = {pool: accuracy_text(one) for pool, one in here.groupby("pool")}
+        rows.append({
+            "network": f"{d['label']}, width {d['width']}, {d['epochs']} epochs", "attack": attack_text(d), "max": shown["max"],
+            "avg": shown["avg"], "max − avg": interval_text(d["difference"], d["half"]), "images": d["n"],
+            "seeds": d["seeds"], "scale": d["scale"], "reading": "" if d["seeds"] >= FIVE_SEEDS else "indicative",
+        })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def attack_text(row) -> str:
+    """clean, FGSM 8/255 or PGD-7 8/255."""
+    return {"clean": "clean", "fgsm": f"FGSM {row['eps']}/255", "pgd": f"PGD-7 {row['eps']}/255"}[row["method"]]
+
+
+def accuracy_text(rows: pd.DataFrame) -> str:
+    """One cell's accuracy in per cent with the interval that its number of seeds allows."""
+    if len(rows) == 1:
+        one = rows.iloc[0]
+        return f"{100 * one['accuracy']:.1f} [{100 * one['low']:.1f}, {100 * one['high']:.1f}]"
+    return interval_text(*over_seeds(rows["accuracy"]))
+
+
+def interval_text(mean: float, half: float) -> str:
+    """ "12.3 ± 0.4" in per cent (points); without ± when one run gives no interval."""
+    return f"{100 * mean:.1f}" + ("" if half != half else f" ± {100 * half:.1f}")
+
+
+def reading(frame: pd.DataFrame) -> str:
+    """What the recorded differences say, in sentences computed from them; one bullet a cell and space.
+
+    A difference is called a gain or a loss only when its 95 % interval over seeds leaves zero out.
+    """
+    lines = []
+    for _, d in max_minus_avg(frame).iterrows():
+        if d["method"] == "fgsm" or d["eps"] == 6 or math.isnan(d["half"]):
+            continue
+        way = (
+            "is above"
+            if d["difference"] > d["half"]
+            else "is below"
+            if d["difference"] < -d["half"]
+            else "cannot be told from"
+        )
+        what = "clean" if d["space"] == "clean" else f"{attack_text(d)} ({d['space']} space, {d['protocol']} protocol)"
+        lines.append(f"- **{what}**: max pooling {way} average pooling by {interval_text(d['difference'], d['half'])} points "
+                     f"({d['label']}, width {d['width']}, {d['dataset']}, {d['seeds']} seeds, {d['n']:,} images; {d['scale']} scale).")  # fmt: skip
+    return "\n".join(lines) or "No cell has two seeds of both pools yet: nothing can be said."

@@ -1,0 +1,174 @@
+"""What must fail does: the book's machinery on a copy with one tiny chapter, where things may be broken."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jupytext
+import pytest
+from book_build import address
+from refresh import refresh
+from test_book import BOOK, ROOT, blemishes
+
+CHAPTER = """# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # A chapter
+# Prose before. See {eq}`one`.
+#
+# $$ a = b $$ (one)
+
+# %% tags=["hide-input"]
+from pathlib import Path
+
+with Path("../runs.txt").open("a") as log:
+    log.write("executed\\n")
+print("an output")
+"""
+
+
+@pytest.fixture
+def copy(tmp_path) -> Path:
+    """A repository with the real machinery and a book of an index and one executed chapter."""
+    for name in ("Makefile", "pyproject.toml", "_config.yml", "conftest.py"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in ("_ext", "_static"):
+        shutil.copytree(BOOK / name, tmp_path / "book" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(BOOK / "refresh.py", tmp_path / "book")
+    shutil.copy(BOOK / "references.bib", tmp_path / "book")
+    toc = "format: jb-book\nroot: index\nchapters:\n- file: ch1\n"
+    (tmp_path / "_toc.yml").write_text(toc)
+    (tmp_path / "book" / "_toc.yml").write_text(toc)
+    (tmp_path / "book" / "index.md").write_text("# A book\n\nText.\n")
+    (tmp_path / "book" / "ch1.py").write_text(CHAPTER)
+    (tmp_path / "snnpaper").mkdir()
+    (tmp_path / "snnpaper" / "module.py").write_text("A = 1\n")
+    (tmp_path / "tests").mkdir()
+    shutil.copy(ROOT / "tests" / "test_book.py", tmp_path / "tests")
+    shutil.copy(ROOT / "tests" / "nbval_sanitize.cfg", tmp_path / "tests")
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    refresh(tmp_path / "book" / "ch1.py")
+    (tmp_path / "runs.txt").unlink()
+    return tmp_path
+
+
+def call(*command: str, cwd: Path) -> subprocess.CompletedProcess:
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300)
+
+
+def make_book(copy: Path) -> subprocess.CompletedProcess:
+    return call("make", "-o", ".venv/.installed", "book", cwd=copy)  # -o: the environment is installed already
+
+
+def check_chapters(copy: Path) -> subprocess.CompletedProcess:
+    return call(sys.executable, "-m", "pytest", "-q", "tests/test_book.py", cwd=copy)
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_a_build_executes_only_what_changed(copy):
+    page, log = copy / "_build" / "html" / "ch1.html", copy / "runs.txt"
+    done = make_book(copy)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "an output" in page.read_text() and log.read_text().count("executed") == 1
+    assert "mybinder" not in page.read_text() and "issues/new" not in page.read_text()
+
+    for suffix in (".py", ".ipynb"):
+        edit(copy / "book" / f"ch1{suffix}", "Prose before", "Prose after")
+    done = make_book(copy)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Prose after" in page.read_text() and log.read_text().count("executed") == 1
+
+    (copy / "snnpaper" / "module.py").write_text("A = 2\n")
+    edit(copy / "pyproject.toml", "# [project.urls]\n# Repository", "[project.urls]\nRepository")
+    url = address(copy)
+    done = make_book(copy)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert log.read_text().count("executed") == 2
+    assert f"{url}/issues/new" in page.read_text() and "mybinder.org" in page.read_text()
+
+
+def test_a_failing_cell_fails_the_build(copy):
+    edit(copy / "book" / "ch1.ipynb", r'print(\"an output\")', "1 / 0")
+    done = make_book(copy)
+    assert done.returncode != 0
+    assert "ZeroDivisionError" in done.stdout + done.stderr
+    done = call(str(Path(sys.executable).parent / "jupyter-book"), "build", "book/", cwd=copy)
+    assert done.returncode != 0, "without -W, too"
+
+
+def test_a_warning_fails_the_build(copy):
+    (copy / "book" / "index.md").write_text("# A book\n\nSee {ref}`nowhere`.\n")
+    done = make_book(copy)
+    assert done.returncode != 0
+    assert "nowhere" in done.stderr
+
+
+def test_a_good_copy_passes_the_chapter_checks(copy):
+    done = check_chapters(copy)
+    assert done.returncode == 0, done.stdout
+    (copy / "book" / "out.ipynb").write_text("not a notebook")
+    done = call(sys.executable, "-m", "pytest", "--nbval", "book", cwd=copy)
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+
+
+def test_a_never_executed_chapter_fails(copy):
+    path = copy / "book" / "ch1.ipynb"
+    jupytext.write(jupytext.read(path.with_suffix(".py")), path)
+    done = check_chapters(copy)
+    assert done.returncode == 1
+    assert "never executed" in done.stdout
+
+
+@pytest.mark.parametrize("old, new", [("an output", "another"), ("Prose", "Verse"), ("hide-input", "hide-cell")])
+def test_a_stale_pair_fails(copy, old, new):
+    edit(copy / "book" / "ch1.py", old, new)
+    done = check_chapters(copy)
+    assert done.returncode == 1
+    assert "stale pair" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "code, word",
+    [
+        ("import warnings; warnings.warn('no')", "Warning"),
+        ("print('/home/' + 'me/x')", "/home/me"),
+        ("object()", "at 0x"),
+    ],
+)
+def test_blemishes_in_outputs_are_found(copy, code, word):
+    edit(copy / "book" / "ch1.py", 'print("an output")', code)
+    refresh(copy / "book" / "ch1.py")
+    found = blemishes(copy / "book" / "ch1.ipynb")
+    assert any(word in line for line in found), found
+
+
+def test_refresh_repeats_itself_and_names_what_is_allowed(copy):
+    twin = copy / "book" / "ch1.ipynb"
+    before = twin.read_bytes()
+    done = call(sys.executable, "book/refresh.py", "ch1", cwd=copy)
+    assert done.returncode == 0, done.stderr
+    assert twin.read_bytes() == before
+    done = call(sys.executable, "book/refresh.py", "ch77", cwd=copy)
+    assert done.returncode == 2
+    assert "ch77" in done.stderr and "allowed: ch1" in done.stderr
+    edit(copy / "book" / "ch1.py", 'print("an output")', "1 / 0")
+    done = call(sys.executable, "book/refresh.py", cwd=copy)
+    assert done.returncode == 1
+    assert twin.read_bytes() == before

@@ -1,0 +1,71 @@
+"""Runs: what is allowed, how they are named, and that neither changes by accident."""
+
+import dataclasses
+
+import pytest
+
+from snnpaper.config import PROFILES, Run, parse
+
+
+def test_defaults_are_the_published_setting_and_never_change():
+    # The hash leaves out fields at their default, so a changed default would silently rename every run.
+    assert dataclasses.asdict(Run()) == {
+        "dataset": "cifar10", "arch": "resnet18", "skip": "sew", "neuron": "IF", "width": 64, "pool": "max",
+        "count_include_pad": True, "coding": "phase", "T": 10, "surrogate": "atan", "alpha": 2.0, "epochs": 100,
+        "batch_size": 16, "lr": 1e-3, "weight_decay": 1e-3, "train_images": 0, "seed": 0,
+    }  # fmt: skip
+    assert Run().hash == "44136fa355"
+    assert (
+        Run.make("cpu", pool="avg", seed=1).name
+        == "cifar10-sew18-w16-avg-s1-" + Run.make("cpu", pool="avg", seed=1).hash
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pool": "median"}, "pool is 'median'; allowed: max, avg"),
+        ({"poool": "avg"}, "unknown parameter poool; allowed: profile, device, dataset, .*pool"),
+        ({"device": "tpu"}, "device is 'tpu'; allowed on this machine: cpu"),
+        ({"profile": "fast"}, "profile is 'fast'; allowed: demo, sweep, cpu, paper"),
+        ({"T": 0}, "T is 0; allowed: whole numbers from 1 to 64"),
+        ({"T": 2.5}, "T is 2.5; allowed: whole numbers"),
+        ({"width": "16"}, "width is '16'; allowed: whole numbers from 4 to 256"),
+        ({"epochs": True}, "epochs is True; allowed: whole numbers"),
+        ({"lr": float("nan")}, "lr is nan; allowed: numbers from"),
+        ({"count_include_pad": 1}, "count_include_pad is 1; allowed: True, False"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(changes, message):
+    with pytest.raises(ValueError, match=message):
+        parse(changes)
+
+
+def test_all_problems_are_told_at_once():
+    with pytest.raises(ValueError, match="pool is 'min'.*seed is -1"):
+        Run.make(pool="min", seed=-1)
+
+
+def test_none_means_as_the_profile_says_and_equal_values_are_one_run():
+    assert parse({"profile": "sweep", "width": None}) == (Run.make("sweep"), "cpu")
+    assert Run.make(alpha=2) == Run.make(alpha=2.0)
+    assert Run.make(alpha=2).hash == Run.make(alpha=2.0).hash
+
+
+def test_every_field_changes_the_hash():
+    other = {"dataset": "digits", "arch": "resnet34", "skip": "none", "neuron": "ReLU", "pool": "avg",
+             "count_include_pad": False, "coding": "rate", "surrogate": "sigmoid"}  # fmt: skip
+    hashes = {Run().hash}
+    for f in dataclasses.fields(Run):
+        value = other.get(f.name, f.default + 1 if f.type == "int" else f.default)
+        value = f.default / 2 if f.type == "float" else value
+        hashes.add(Run().but(**{f.name: value}).hash)
+    assert len(hashes) == len(dataclasses.fields(Run)) + 1
+
+
+def test_round_trip_and_scale():
+    for profile in PROFILES:
+        assert Run.from_dict(Run.make(profile).to_dict()) == Run.make(profile)
+    assert [Run.make(p).scale for p in ("demo", "sweep", "cpu", "paper")] == ["demo", "reduced", "reduced", "paper"]
+    assert Run.make("paper", pool="avg", dataset="cifar100", weight_decay=0.0).scale == "paper"
+    assert Run.make("paper", train_images=100).scale == "reduced"

@@ -1,0 +1,111 @@
+"""One list of dependencies, one version, one floor for Python, one address: those who repeat it agree."""
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import yaml
+from book_build import address
+
+ROOT = Path(__file__).resolve().parents[1]
+META = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PROJECT = META["project"]
+FLOOR = PROJECT["requires-python"].removeprefix(">=")
+# Where the name one imports is not the name one installs.
+INSTALLED_AS = {"sklearn": "scikit-learn", "yaml": "pyyaml"}
+
+
+def load(name: str) -> dict:
+    return yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {re.match(r"[A-Za-z0-9._-]+", r).group().lower() for r in requirements}
+
+
+def imported(folder: str) -> set[str]:
+    """Top-level names imported from outside the standard library and the repository, as installed.
+
+    An import inside `try` is optional and does not count.
+    """
+    found = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tried = {id(n) for t in ast.walk(tree) if isinstance(t, ast.Try) for s in t.body for n in ast.walk(s)}
+        for node in (n for n in ast.walk(tree) if id(n) not in tried):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                found.add(node.module.split(".")[0])
+    own = {"snnpaper", *(p.stem for p in (ROOT / folder).rglob("*.py")), "refresh", "book_build"}
+    return {INSTALLED_AS.get(name, name) for name in found - set(sys.stdlib_module_names) - own}
+
+
+def test_environment_yml_leaves_the_list_to_pyproject():
+    environment = load("environment.yml")
+    python, pip, rest = environment["dependencies"]
+    assert environment["name"] == PROJECT["name"]
+    assert (python, pip) == (f"python={FLOOR}", "pip")
+    assert rest == {"pip": ["-e .[book,test]"]}
+    assert {"book", "test"} <= set(PROJECT["optional-dependencies"])
+
+
+def test_what_is_imported_is_listed():
+    base = names(PROJECT["dependencies"])
+    extras = {k: names(v) for k, v in PROJECT["optional-dependencies"].items()}
+    assert imported("snnpaper") <= base
+    assert imported("book") <= base | extras["book"] | {"sphinx", "docutils"}
+    assert imported("tests") <= base | extras["book"] | extras["test"]
+
+
+def test_torch_comes_from_one_release():
+    pins = dict(r.split("==") for r in PROJECT["dependencies"] if "==" in r)
+    assert pins["torch"] == pins["torchaudio"]
+    assert {"torch", "torchvision", "torchaudio", "spikingjelly", "torchattacks"} <= set(pins)
+
+
+def test_python_floor_is_the_same_everywhere():
+    matrix = load(".github/workflows/test.yml")["jobs"]["test"]["strategy"]["matrix"]["python"]
+    assert matrix[0] == FLOOR
+    assert META["tool"]["ruff"]["target-version"] == "py" + FLOOR.replace(".", "")
+    assert f"({FLOOR.replace('.', ', ')})" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_version_author_and_licence_agree():
+    import snnpaper
+
+    citation = load("CITATION.cff")
+    assert str(citation["version"]) == PROJECT["version"] == snnpaper.__version__
+    assert citation["authors"] == PROJECT["authors"] == [{"name": "The snnpaper authors"}]
+    assert PROJECT["license"] == " AND ".join(citation["license"])
+    assert f"## {PROJECT['version']}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert load("_config.yml")["author"] == "The snnpaper authors"
+    for name in PROJECT["license-files"]:
+        assert (ROOT / name).read_text(encoding="utf-8").strip()
+
+
+def test_the_address_has_one_home():
+    url = address(ROOT)
+    assert load("CITATION.cff").get("repository-code", "") == url
+    assert load("_config.yml")["repository"]["url"] == ""
+    if not url:
+        for name in ("README.md", "book/index.md", "_config.yml"):
+            text = (ROOT / name).read_text(encoding="utf-8")
+            assert not re.search(r"github\.com/[\w-]+/snnpaper", text), f"{name} names an address that is not set"
+
+
+def test_no_file_names_a_package_index():
+    """A stranger's index may be a mirror; which one is theirs to say."""
+    hosts = re.compile(r"https?://[\w.-]*(?:pypi|pythonhosted|anaconda|download\.pytorch)[\w.-]*", re.IGNORECASE)
+    files = [ROOT / n for n in ("pyproject.toml", "environment.yml", "Makefile", ".ci/run")]
+    files += (ROOT / ".github" / "workflows").glob("*.yml")
+    for path in files:
+        assert not hosts.search(path.read_text(encoding="utf-8")), path
+
+
+def test_workflow_actions_are_pinned_to_a_major_version():
+    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
+        for uses in re.findall(r"uses: (\S+)", path.read_text(encoding="utf-8")):
+            assert re.fullmatch(r"[\w-]+/[\w-]+@v\d+", uses), uses

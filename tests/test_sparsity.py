@@ -1,0 +1,91 @@
+"""Gradient measures against gradients taken one image at a time."""
+
+import math
+
+import pytest
+import torch
+
+from snnpaper import data
+from snnpaper.coding import encode
+from snnpaper.config import Run
+from snnpaper.models import build
+from snnpaper.sparsity import THRESHOLDS, activation_gradients, measures, true_class, weight_gradients
+
+RUN = Run.make("demo", width=8, T=3)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return data.load("digits")["test"].first(5)
+
+
+@pytest.fixture(scope="module")
+def net(images):
+    net = build(RUN).train()
+    with torch.no_grad():
+        for _ in range(30):
+            net(encode(images.x, "phase", 3))
+    return net.eval()
+
+
+def test_measures_by_hand():
+    g = torch.tensor([[3.0, 0.0, -4.0, 1e-10], [0.0, 0.0, 0.0, 0.0]])
+    m = measures(g)
+    assert m["0"].tolist() == [0.75, 0.0]
+    assert m["1e-12"].tolist() == [0.75, 0.0]
+    assert m["1e-8"].tolist() == [0.5, 0.0]
+    assert m["1e-6 max"].tolist() == [0.5, 0.0]
+    assert m["norm"].tolist() == [5.0, 0.0]
+    assert m["effective"].tolist() == [pytest.approx(49 / 25), 0.0]
+    dense = measures(torch.ones(1, 100))
+    assert dense["effective"].item() == pytest.approx(100)
+
+
+def test_activation_rows_equal_single_image_gradients(net, images):
+    rows = {r["layer"]: r for r in activation_gradients(net, RUN, images, training=False, batch_size=2)}
+    inputs, pooled = [], []
+    for x, y in zip(images.x, images.y, strict=True):
+        s = encode(x[None], "phase", 3).requires_grad_()
+        kept = {}
+        hook = net.sn1.register_forward_hook(lambda m, i, out, kept=kept: kept.update(sn1=out))
+        p = true_class(net(s), y[None])
+        hook.remove()
+        g_in, g_pool = torch.autograd.grad(p, [s, kept["sn1"]])
+        inputs.append(measures(g_in.transpose(0, 1)))
+        pooled.append(measures(g_pool.transpose(0, 1)))
+    for layer, singles in (("input", inputs), ("sn1", pooled)):
+        for key in (*THRESHOLDS, "norm", "effective"):
+            expected = sum(m[key].item() for m in singles) / len(singles)
+            assert rows[layer][f"{key}_mean"] == pytest.approx(expected, rel=1e-3), (layer, key)
+    assert rows["input"]["size"] == 3 * 3 * 32 * 32
+    assert [r for r in rows if r in ("conv1", "bn1", "sn1", "maxpool")] == ["conv1", "bn1", "sn1", "maxpool"]
+
+
+def test_max_pooling_passes_at_most_a_quarter_and_average_pooling_all(net, images):
+    share = {}
+    for pool in ("max", "avg"):
+        other = build(RUN.but(pool=pool))
+        other.load_state_dict(net.state_dict())
+        (row,) = (r for r in activation_gradients(other, RUN, images, False) if r["layer"] == "sn1")
+        share[pool] = row["0_mean"]
+    assert share["max"] <= 0.25  # 64 windows over 256 positions
+    assert share["avg"] > 0.95
+
+
+def test_weight_rows_equal_single_image_gradients(net, images):
+    rows = {r["layer"]: r for r in weight_gradients(net, RUN, images, training=False, batch_size=5)}
+    norms = []
+    for x, y in zip(images.x, images.y, strict=True):
+        p = true_class(net(encode(x[None], "phase", 3)), y[None])
+        norms.append(torch.autograd.grad(p, net.conv1.weight)[0].norm().item())
+    assert rows["conv1.weight"]["norm_mean"] == pytest.approx(sum(norms) / len(norms), rel=1e-3)
+    assert rows["fc.weight"]["size"] == net.fc.weight.numel()
+
+
+def test_train_mode_couples_the_batch_and_the_network_is_left_alone(net, images):
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    rows = {m: activation_gradients(net, RUN, images, training=m, batch_size=5) for m in (False, True)}
+    norm = {m: next(r["norm_mean"] for r in rows[m] if r["layer"] == "conv1") for m in rows}
+    assert not math.isclose(norm[False], norm[True], rel_tol=1e-3)
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    assert not net.training and all(p.requires_grad for p in net.parameters())

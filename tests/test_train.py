@@ -1,0 +1,179 @@
+"""Training learns, resumes exactly, and leaves records that match the network."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from snnpaper import data, experiment, ledger, tables, zoo
+from snnpaper.config import Run
+from snnpaper.pixel import correct
+from snnpaper.train import Diverged, train
+
+TINY = Run.make("demo", width=4, epochs=2, T=2, train_images=128)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
+    return tmp_path
+
+
+def weights(net):
+    return torch.cat([p.detach().flatten() for p in net.state_dict().values() if p.is_floating_point()])
+
+
+def test_loss_falls_and_the_test_split_is_never_read():
+    splits = data.load("digits")
+    del splits["test"]
+    run = Run.make("demo", width=8, T=4, batch_size=16, epochs=3)
+    curves = train(run, splits, checkpoint=False, progress=False).curves
+    assert [c["epoch"] for c in curves] == [1, 2, 3]
+    assert curves[-1]["loss"] < 0.8 * curves[0]["loss"]
+    assert curves[-1]["validation_accuracy"] > 0.4  # chance is 0.10
+
+
+def test_same_run_same_network_other_seed_another():
+    splits = data.load("digits")
+    a, b, c = (weights(train(r, splits, checkpoint=False, progress=False).net) for r in (TINY, TINY, TINY.but(seed=1)))
+    assert torch.equal(a, b) and not torch.equal(a, c)
+
+
+@pytest.mark.parametrize("coding", ["phase", "rate"])
+def test_an_interrupted_run_ends_where_an_undisturbed_one_does(home, monkeypatch, coding):
+    run, splits = TINY.but(coding=coding), data.load("digits")
+    whole = train(run, splits, checkpoint=False, progress=False)
+    monkeypatch.setattr("snnpaper.train._SAVE_EVERY", 0.0)
+    step, calls = __import__("snnpaper.train", fromlist=["_step"])._step, []
+
+    def stop_in_the_second_epoch(*args):
+        calls.append(1)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return step(*args)
+
+    monkeypatch.setattr("snnpaper.train._step", stop_in_the_second_epoch)
+    with pytest.raises(KeyboardInterrupt):
+        train(run, splits, progress=False)
+    monkeypatch.setattr("snnpaper.train._step", step)
+    resumed = train(run, splits, progress=False)
+    assert torch.equal(weights(whole.net), weights(resumed.net))
+    assert resumed.curves == whole.curves
+    assert len(calls) == 6  # the second call did not begin anew
+
+
+def test_divergence_and_a_batch_larger_than_the_data_are_errors(monkeypatch):
+    splits = data.load("digits")
+    with pytest.raises(ValueError, match="batch_size is 512; allowed: at most 128"):
+        train(TINY.but(batch_size=512), splits, checkpoint=False, progress=False)
+    monkeypatch.setattr("snnpaper.train._step", lambda *a: torch.tensor([float("nan"), 0.0]))
+    with pytest.raises(Diverged, match="the loss is nan in epoch 1"):
+        train(TINY, splits, checkpoint=False, progress=False)
+
+
+def test_records_and_zoo_agree_and_tables_follow_the_ledger(home, monkeypatch):
+    monkeypatch.setattr(experiment, "ATTACKED_IMAGES", 20)
+    monkeypatch.setattr(experiment, "_SPARSITY_IMAGES", {"activation": 8, "weight": 2})
+    for pool in ("max", "avg"):
+        experiment.run_all(TINY.but(pool=pool), progress=False)
+    assert not list((home / "runs").glob("*"))
+    run, net = zoo.load(TINY.name)
+    test = data.load("digits")["test"]
+    record = ledger.read("train", TINY.name)["results"]
+    hits = correct(net, test.x, test.y, run.coding, run.T)
+    assert hits.tolist() == ledger.unpack(record["test_correct"], len(test)).tolist()
+    assert record["test_accuracy"] == pytest.approx(hits.float().mean().item())
+    assert TINY.name in (home / "zoo" / f"{TINY.name}.md").read_text()
+
+    frame = tables.accuracies()
+    assert len(frame) == 2 * (1 + len(experiment.BATTERY))
+    assert set(tables.max_minus_avg(frame)["seeds"]) == {1}
+    ledger.path("robustness", TINY.name).unlink()
+    fewer = tables.accuracies()
+    assert set(fewer["pool"]) == {"avg"} and tables.max_minus_avg(fewer).empty
+    assert len(tables.training()) == 2
+
+    experiment.run_all(TINY, progress=False)  # only what is missing is done again
+    again = tables.accuracies().set_index(["run", "space", "protocol", "method", "eps"])["accuracy"].sort_index()
+    before = frame.set_index(["run", "space", "protocol", "method", "eps"])["accuracy"].sort_index()
+    assert again.equals(before)
+
+
+def test_zoo_refuses_other_weights_and_missing_ones(home):
+    net = experiment.train_stage(TINY, progress=False)
+    with torch.no_grad():
+        net.fc.weight[0, 0] += 0.5
+    zoo.save(TINY, net)
+    with pytest.raises(zoo.ZooError, match="differ from the checksum"):
+        zoo.load(TINY.name)
+    (home / "zoo" / f"{TINY.name}.safetensors").unlink()
+    with pytest.raises(zoo.ZooError, match="no weights of"):
+        zoo.load(TINY.name)
+    with pytest.raises(ledger.LedgerError, match="no train record of nobody"):
+        zoo.load("nobody")
+
+
+def test_zoo_cuts_large_networks_into_files_that_load_as_one(home, monkeypatch):
+    monkeypatch.setattr(zoo, "_SHARD", 10_000)
+    net = experiment.train_stage(TINY, progress=False)
+    assert len(list((home / "zoo").glob("*.safetensors"))) > 1
+    assert torch.equal(weights(zoo.load(TINY.name)[1]), weights(net))
+
+
+def test_the_ledger_never_replaces_a_record(home):
+    ledger.append("train", TINY, {"a": 1}, 0.0)
+    with pytest.raises(ledger.LedgerError, match="never replaced"):
+        ledger.append("train", TINY, {"a": 2}, 0.0)
+    assert ledger.read("train", TINY.name)["results"] == {"a": 1}
+    assert not list((home / "results").rglob("*.part"))
+    ledger.path("train", TINY.name).write_text("{")
+    with pytest.raises(ledger.LedgerError, match="is not JSON"):
+        ledger.records("train")
+
+
+@pytest.mark.slow
+def test_kill_9_and_the_same_command_end_as_one_undisturbed_run(tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "snnpaper",
+        "train",
+        "--width",
+        "4",
+        "--T",
+        "2",
+        "--epochs",
+        "30",
+        "--train_images",
+        "128",
+        "--no-measure",
+        "--device",
+        "cpu",
+    ]
+    home = lambda name: os.environ | {"SNNPAPER_HOME": str(tmp_path / name), "OMP_NUM_THREADS": "1"}  # noqa: E731
+    run = Run.make("demo", width=4, T=2, epochs=30, train_images=128)
+    subprocess.run(command, env=home("whole"), check=True, capture_output=True)
+    for _ in range(2):
+        process = subprocess.Popen(command, env=home("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        seen = (
+            (tmp_path / "killed" / "runs" / f"{run.name}.pt").stat().st_mtime
+            if (tmp_path / "killed" / "runs").exists()
+            else 0
+        )
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and process.poll() is None:
+            checkpoints = list((tmp_path / "killed" / "runs").glob("*.pt"))
+            if checkpoints and checkpoints[0].stat().st_mtime > seen:
+                break
+            time.sleep(0.05)
+        assert process.poll() is None, "the run ended before it could be killed"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(command, env=home("killed"), check=True, capture_output=True)
+    a, b = (ledger.read("train", run.name, tmp_path / h / "results") for h in ("whole", "killed"))
+    assert a["results"] == b["results"]
+    assert a["provenance"]["weights_sha256"] == b["provenance"]["weights_sha256"]
