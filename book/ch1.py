@@ -54,9 +54,11 @@ def show(function):
 #
 # ```{math}
 # :label: eq-if
-# h[t] = v[t-1] + x[t], \qquad
-# s[t] = \Theta\big(h[t] - V_{th}\big), \qquad
-# v[t] = (1 - s[t])\, h[t], \qquad v[0] = 0 .
+# \begin{aligned}
+# h[t] &= v[t-1] + x[t], \qquad v[0] = 0, && \text{charge} \\
+# s[t] &= \Theta\big(h[t] - V_{th}\big), && \text{fire} \\
+# v[t] &= (1 - s[t])\, h[t] && \text{reset}
+# \end{aligned}
 # ```
 #
 # $\Theta(u)$ is 1 for $u \ge 0$ and 0 below. We call $h$ the charged potential and $v$ what is kept. As code, one line
@@ -88,7 +90,7 @@ plots.neuron_trace(current, h, v, s)
 
 # %%
 surplus = (s * (h - 1)).sum()
-print(f"current in {current.sum():.1f} = {s.sum():.0f} spikes + {surplus:.1f} lost in resets + {v[-1]:.1f} still stored")
+print(f"current in {current.sum():.1f} = {s.sum():.0f} spikes + {surplus:.1f} lost + {v[-1]:.1f} still stored")
 assert torch.isclose(current.sum(), s.sum() + surplus + v[-1])
 
 # %% [markdown]
@@ -114,7 +116,8 @@ potential = torch.linspace(-1, 3, 1000, requires_grad=True)
 spike = (potential >= 1).float()
 print("can a gradient pass the comparison?", spike.requires_grad)
 nudged = (potential + 1e-4 >= 1).float()
-print("spikes that change when the potential moves by 0.0001:", int((spike != nudged).sum()), "of", len(spike))
+changed = int((spike != nudged).sum())
+print(f"spikes that change when the potential moves by 0.0001: {changed} of {len(spike)}")
 assert not spike.requires_grad and torch.equal(spike, nudged)
 
 # %% [markdown]
@@ -172,13 +175,13 @@ for name in neurons.SURROGATES:
     neurons.IF(name, alpha)(current_in).sum().backward()
     window = (neurons.SURROGATES[name](charged - 1, alpha) != 0).float().mean()
     density = (current_in.grad != 0).float().mean()
-    print(f"{name:12s} slope non-zero {window:4.0%}   gradient by the current non-zero {density:4.0%}")
+    print(f"{name:12s} non-zero: slope {window:4.0%}, gradient by the current {density:4.0%}")
     assert density >= window and (density == 1) == (name in ("atan", "sigmoid"))
 
 # %% [markdown]
 # With the paper's ATan no zero ever comes from a neuron's slope. Zeros in its networks must come from elsewhere: the
-# routing of max pooling (below), the reset, weights that are zero, or numbers too small for the format. The second
-# column exceeds the first because a potential is kept: a neuron that is silent now hands on the gradient of the steps
+# routing of max pooling (below), the reset, weights that are zero, or numbers too small for the format. The gradient's
+# share exceeds the slope's because a potential is kept: a neuron that is silent now hands on the gradient of the steps
 # to come. The next section makes that exact.
 #
 # (reset-gradient)=
@@ -189,9 +192,10 @@ for name in neurons.SURROGATES:
 #
 # ```{math}
 # :label: eq-delta
-# \delta[t] = \frac{\partial L}{\partial s[t]}\,\sigma'_\alpha(u[t]) + \frac{\partial v[t]}{\partial h[t]}\,\delta[t+1],
-# \qquad
-# \frac{\partial v[t]}{\partial h[t]} = (1 - s[t]) \underbrace{{}- h[t]\,\sigma'_\alpha(u[t])}_{\text{undetached only}} .
+# \begin{aligned}
+# \delta[t] &= \frac{\partial L}{\partial s[t]}\,\sigma'_\alpha(u[t]) + \frac{\partial v[t]}{\partial h[t]}\,\delta[t+1], \\
+# \frac{\partial v[t]}{\partial h[t]} &= (1 - s[t]) \underbrace{{}- h[t]\,\sigma'_\alpha(u[t])}_{\text{undetached only}} .
+# \end{aligned}
 # ```
 #
 # The last term is the surrogate derivative of the reset itself. The published code *detaches* it (treats the $s[t]$ in the
@@ -215,15 +219,17 @@ def backward(h, upstream, alpha=2.0, detached=True):
 gradients = {}
 for name, detached in {"detached": True, "undetached": False}.items():
     gradients[name] = backward(h, torch.ones_like(h), detached=detached)
-    traced = current.clone().requires_grad_()  # the same through autograd and the plain loop of the package
+    traced = current.clone().requires_grad_()  # now the same by autograd
     neurons.if_reference(traced, detach_reset=detached).sum().backward()
     assert torch.allclose(gradients[name], traced.grad, atol=1e-6)
 assert gradients["detached"][-1] == gradients["undetached"][-1]
-assert (gradients["detached"] > 0).all() and (gradients["undetached"] < 0).nonzero().flatten().tolist() == [4, 5]
+assert (gradients["detached"] > 0).all()
+assert (gradients["undetached"] < 0).nonzero().flatten().tolist() == [4, 5]  # steps 5 and 6
 plots.reset_gradients(gradients, s)
 
 # %%
-print(pd.DataFrame(gradients, index=pd.RangeIndex(1, len(h) + 1, name="t")).T.round(2).to_string())
+by_step = pd.DataFrame(gradients, index=pd.RangeIndex(1, len(h) + 1, name="t"))
+print(by_step.T.map("{:.2f}".format).to_string())
 
 # %% [markdown]
 # Two things in {numref}`fig-reset`. A spike **closes a gate**: with $s[t] = 1$ the detached gradient is cut from
@@ -247,8 +253,10 @@ show(neurons.if_reference)
 #
 # ```{math}
 # :label: eq-phase
-# \frac{u}{256} = \sum_{t=1}^{8} \omega(t)\, s[t], \qquad
-# \omega(t) = 2^{-(1 + ((t-1) \bmod 8))}, \qquad s[t+8] = s[t].
+# \begin{aligned}
+# \frac{u}{256} &= \sum_{t=1}^{8} \omega(t)\, s[t], \qquad s[t+8] = s[t], \\
+# \omega(t) &= 2^{-(1 + ((t-1) \bmod 8))} .
+# \end{aligned}
 # ```
 
 
@@ -339,7 +347,8 @@ plots.flips(flipped)
 
 # %%
 print(f"planes that flip, on average over u: {flipped.float().mean():.2f} of 8")
-print("share of steps that flip 1, 2, ..., 8 planes:", [round(float((flipped == n).float().mean()), 3) for n in range(1, 9)])
+for n in range(1, 9):
+    print(f"{n} planes: {int((flipped == n).sum()):3d} of {len(flipped)} steps")
 
 # %% [markdown]
 # {numref}`fig-flips` is the pattern of carries when counting in binary. Half of all values change only their last
@@ -387,7 +396,7 @@ print(f"any whole step from -8 to 8, 0 included: {within:.0%}")
 codes_of_all = coding.encode(every_value, "phase", T).T
 distance = torch.cdist(codes_of_all, codes_of_all, p=float("inf"))  # largest difference between two codes
 different = distance[~torch.eye(256, dtype=torch.bool)]
-print("largest entry-wise difference between the codes of any two pixel values:", sorted(set(different.tolist())))
+print("largest entry-wise difference of two different pixels' codes:", different.unique().tolist())
 assert (different == 1).all()
 
 # %% [markdown]
@@ -410,7 +419,7 @@ for name, change in added.items():
 moved = {name: (change != 0).float().mean().item() for name, change in added.items()}
 assert added["pixel space"].abs().max() == 1 and math.isclose(added["spike space"].abs().max(), 8 / 255, rel_tol=1e-5)
 assert 0.48 < moved["spike space"] < 0.52
-plots.two_spaces({name: change[:, 0, 0] for name, change in added.items()})
+plots.two_spaces({name.removesuffix(" space"): change[:, 0, 0] for name, change in added.items()})
 
 # %% [markdown]
 # The two rows of {numref}`fig-two-spaces` come from "the same" $\epsilon$. Three consequences:
@@ -427,7 +436,8 @@ plots.two_spaces({name: change[:, 0, 0] for name, change in added.items()})
 possible = torch.where(clean == 0, spike_signs > 0, spike_signs < 0)
 assert torch.equal(possible, attacked != clean)
 broken = (attacked[8:] != attacked[:2]).float().mean()
-print(f"possible moves: {possible.float().mean():.0%}; entries of steps 9, 10 that differ from steps 1, 2: {broken:.0%}")
+print(f"moves that are possible: {possible.float().mean():.0%}")
+print(f"entries of steps 9 and 10 that no longer repeat 1 and 2: {broken:.0%}")
 
 # %% [markdown]
 # ### A gradient through the code
@@ -440,7 +450,7 @@ print(f"possible moves: {possible.float().mean():.0%}; entries of steps 9, 10 th
 # ```{math}
 # :label: eq-twin
 # \frac{\partial L}{\partial x} \;:=\; \sum_{t=1}^{T} w(t)\, \frac{\partial L}{\partial s[t]}, \qquad
-# w(t) = 1 \ \text{(identity)} \quad\text{or}\quad w(t) = \omega(t)\ \text{(weighted)} .
+# w(t) = \begin{cases} 1 & \text{identity twin,} \\ \omega(t) & \text{weighted twin.} \end{cases}
 # ```
 #
 # The identity twin treats all digits alike; the weighted twin trusts a digit by what it is worth. We read $w(t)$ off
@@ -455,7 +465,7 @@ for twin in coding.TWINS:
     per_step = [torch.autograd.grad(step.sum(), image, retain_graph=True)[0].unique() for step in spikes]
     read[twin] = torch.cat(per_step).tolist()
 assert read["identity"] == [1.0] * T and read["weighted"] == coding.phase_weights(T).tolist()
-print(pd.DataFrame(read, index=pd.RangeIndex(1, T + 1, name="t")).T.round(3).to_string())
+print(pd.DataFrame(read, index=pd.RangeIndex(1, T + 1, name="t")).round(3).to_string())
 
 # %% [markdown]
 # A twin is a choice the attacker makes. A network counts as robust in pixel space only when the better of the twins,
@@ -478,8 +488,9 @@ plots.codes(line.flatten(), trains)
 summary = {}
 for name in trains:
     s_all = coding.encode(every_value, name, T, torch.Generator().manual_seed(0))  # [T, 256]
-    told_apart = len(s_all.T.unique(dim=0)) if name != "rate" else len(range(T + 1))
-    summary[name] = {"values told apart": told_apart, "mean input": round(s_all.mean().item(), 2), "binary": len(s_all.unique()) == 2}
+    told_apart = T + 1 if name == "rate" else len(s_all.T.unique(dim=0))
+    binary = len(s_all.unique()) == 2
+    summary[name] = {"values told apart": told_apart, "mean input": round(s_all.mean().item(), 2), "binary": binary}
 print(pd.DataFrame(summary).T.to_string())
 assert summary["phase"]["values told apart"] == summary["direct"]["values told apart"] == 256
 
@@ -503,12 +514,14 @@ assert summary["phase"]["values told apart"] == summary["direct"]["values told a
 # so the skip's derivative is 1 and no neuron stands in its way. Let a batch pass, and note sizes and weights:
 
 # %%
-parts = {"stem": ["conv1", "bn1", "sn1"], "pool": ["maxpool"]} | {f"layer{i}": [f"layer{i}"] for i in range(1, 5)} | {"output": ["fc"]}
+layers = {f"layer{i}": [f"layer{i}"] for i in range(1, 5)}
+parts = {"stem": ["conv1", "bn1", "sn1"], "pool": ["maxpool"], **layers, "output": ["fc"]}
 torch.manual_seed(0)
 nets = {width: models.SpikingResNet(num_classes=10, width=width) for width in (16, 64)}
 side = {}
 for part, names in parts.items():
-    nets[16].get_submodule(names[-1]).register_forward_hook(lambda m, i, out, part=part: side.update({part: out.shape[-1]}))
+    last = nets[16].get_submodule(names[-1])
+    last.register_forward_hook(lambda m, i, out, part=part: side.update({part: out.shape[-1]}))
 batch = coding.encode(torch.cat([digits.x[:31], flower]), "phase", T)  # 31 digits and the photograph
 with torch.no_grad():
     logits = nets[16](batch)  # training mode: BatchNorm uses this batch's statistics
@@ -518,17 +531,19 @@ assert logits.shape == (32, 10) and [side[p] for p in list(parts)[:6]] == [16, 8
 rows = {}
 for part, names in parts.items():
     weights = {w: sum(p.numel() for n in names for p in nets[w].get_submodule(n).parameters()) for w in nets}
-    rows[part] = {"side (pixels)": "" if part == "output" else side[part], "parameters, width 16": weights[16], "width 64": weights[64]}
+    pixels = "" if part == "output" else side[part]
+    rows[part] = {"side (pixels)": pixels, "parameters, width 16": weights[16], "width 64": weights[64]}
 sizes = pd.DataFrame(rows).T
 sizes.loc["all"] = ["", *sizes.iloc[:, 1:].sum()]
 assert sizes.loc["all"].iloc[1:].tolist() == [sum(p.numel() for p in nets[w].parameters()) for w in (16, 64)]
 sizes
 
 # %% [markdown]
-# Width 64 is the paper's network, width 16 our laptop scale, a sixteenth of its weights. From 32 pixels the sides
+# Width 64 is the paper's network, width 16 our laptop scale, about a sixteenth of its weights. From 32 pixels the sides
 # shrink to **1**: after the stem and the pool 8, at the end a single position. That has a price. A 3×3 kernel on a
 # 1×1 map meets the image with its centre only; its eight other weights meet padding, always. How many weights of the
 # last stage ever see anything?
+
 
 # %%
 def live_share(conv, n):
@@ -541,9 +556,10 @@ def live_share(conv, n):
 layer4 = nets[64].layer4
 inputs = {layer4[0].conv1: 2, layer4[0].conv2: 1, layer4[1].conv1: 1, layer4[1].conv2: 1}
 dead = sum((1 - live_share(conv, n)) * conv.weight.numel() for conv, n in inputs.items())
-print("live share of layer4's 3x3 convolutions:", [f"{live_share(conv, n) * 9:.0f}/9" for conv, n in inputs.items()])
+live = [f"{9 * live_share(conv, n):.0f}/9" for conv, n in inputs.items()]
+print("live share of layer4's 3x3 convolutions:", ", ".join(live))
 total = sizes.loc["all", "width 64"]
-print(f"weights of the width-64 network that meet padding only: {dead / 1e6:.2f} of {total / 1e6:.2f} million ({dead / total:.0%})")
+print(f"weights that meet padding only, width 64: {dead / 1e6:.2f} of {total / 1e6:.2f} million ({dead / total:.0%})")
 assert all(live_share(conv, 2) == 1 for conv in (nets[64].layer3[0].conv2, nets[64].layer3[1].conv1))
 
 # %% [markdown]
@@ -559,7 +575,11 @@ for skip in ("sew", "spiking"):
     torch.manual_seed(0)
     net, seen = models.SpikingResNet(num_classes=10, width=16, skip=skip), {}
     for name in ("sn1", "layer1", "layer2", "layer3", "layer4"):
-        net.get_submodule(name).register_forward_hook(lambda m, i, out, name=name, seen=seen: seen.update({name: out}))
+
+        def note(module, inputs, output, name=name, seen=seen):
+            seen[name] = output
+
+        net.get_submodule(name).register_forward_hook(note)
     with torch.no_grad():
         net(batch)
     assert all(torch.equal(out, out.round()) and out.min() == 0 for out in seen.values())
@@ -601,7 +621,8 @@ with torch.no_grad():
     stem_current = net.bn1(net.conv1(batch.flatten(0, 1)))
     stem = net.sn1(stem_current.unflatten(0, (T, 32))).flatten(0, 1).contiguous()
 windows = F.avg_pool2d(stem, 3, 2, 1, divisor_override=1)[..., 1:, 1:]  # spikes in each whole window
-for name, share in {"silent": windows == 0, "one spike": windows == 1, "several": windows > 1, "tied": windows != 1}.items():
+kinds = {"silent": windows == 0, "one spike": windows == 1, "several": windows > 1, "tied": windows != 1}
+for name, share in kinds.items():
     print(f"{name:9s} {share.float().mean():.0%} of the windows")
 assert (windows != 1).float().mean() > 0.7
 

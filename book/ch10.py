@@ -61,7 +61,7 @@ assert report.verdict(1, 4, 3.0, 0.5, seeds=5, scale="reduced") == "indicative, 
 
 # %%
 shown = rows[["claim", "paper", "ours", "where", "seeds", "images", "scale", "verdict"]]
-shown.fillna("").style.hide(axis="index").set_uuid("report")
+shown.style.hide(axis="index").set_uuid("report")
 
 # %% [markdown]
 # "Not known to us" marks a value that the paper has and that no source we could read states.

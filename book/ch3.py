@@ -99,7 +99,7 @@ plots.learning_curves(curves)
 #
 # - **pixel space**: the image in $[0,1]$, by at most $\epsilon$ in each pixel; it is then quantised to 8 bits
 #   and coded. The code has no derivative, so the gradient passes through it by a stand-in
-#   (BPDA {cite}`athalye2018obfuscated`, [chapter 1](ch-spikes));
+#   (BPDA {cite}`athalye2018obfuscated`, [chapter 1](spikes));
 # - **spike space**: the coded tensor itself, by at most $\epsilon$ in each of its entries. The result is no
 #   longer a code of any image. The published code attacks here.
 #

@@ -43,7 +43,11 @@ def refresh(source: Path) -> Path:
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:02d}"
     client = nbclient.NotebookClient(
-        notebook, timeout=600, kernel_name="python3", record_timing=False, resources={"metadata": {"path": source.parent}}
+        notebook,
+        timeout=600,
+        kernel_name="python3",
+        record_timing=False,
+        resources={"metadata": {"path": source.parent}},
     )
     client.execute()
     notebook.metadata.language_info = {"name": "python", "pygments_lexer": "ipython3"}

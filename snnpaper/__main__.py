@@ -9,7 +9,7 @@ from dataclasses import fields
 import torch
 
 from . import data, ledger
-from .config import PROFILES, Run, parse
+from .config import PROFILES, Run, home, parse
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -21,6 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     train.add_argument("--profile", default="demo", choices=PROFILES)
     train.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     train.add_argument("--no-measure", action="store_true", help="stop after training")
+    commands.add_parser("status", help="list the recorded runs")
     for f in fields(Run):
         train.add_argument(f"--{f.name}", type=_flag if f.type == "bool" else type(f.default), metavar="VALUE")
     args = parser.parse_args(argv)
@@ -28,6 +29,8 @@ def main(argv: list[str] | None = None) -> int:
         if args.command == "fetch":
             splits = data.load(args.dataset)
             print(f"{args.dataset}: {', '.join(f'{len(v):,} {k}' for k, v in splits.items())} in {data.root()}")
+        elif args.command == "status":
+            print(status())
         else:
             from .experiment import run_all, train_stage
 
@@ -41,6 +44,22 @@ def main(argv: list[str] | None = None) -> int:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
     return 0
+
+
+def status() -> str:
+    """The recorded runs: which records each has, its scale, test accuracy, cost and hardware."""
+    rows = []
+    for r in ledger.records("train"):
+        kinds = [k for k in ("robustness", "sparsity", "theory") if ledger.path(k, r["name"]).exists()]
+        p = r["provenance"]
+        machine = p["hardware"]["gpu"] or p["hardware"]["cpu"]
+        rows.append(
+            f"{r['name']:44} {r['scale']:8} test {100 * r['results']['test_accuracy']:5.1f} %  "
+            f"{p['wall_seconds'] / 60:5.0f} min  {machine}  {', '.join(['train', *kinds])}"
+        )
+    unfinished = sorted(f.stem for f in (home() / "runs").glob("*.pt"))
+    rows += [f"{name:44} unfinished: the same train command goes on" for name in unfinished]
+    return "\n".join(rows) or "nothing recorded yet: python -m snnpaper train --help"
 
 
 def _flag(text: str) -> bool:

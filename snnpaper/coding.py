@@ -19,12 +19,13 @@ def phase_weights(T: int, device: torch.device | str = "cpu") -> Tensor:
     return 2.0 ** -(1.0 + torch.arange(T, device=device) % PHASES)
 
 
-def encode(x: Tensor, coding: str, T: int, generator: torch.Generator | None = None) -> Tensor:
+def encode(x: Tensor, coding: str, T: int) -> Tensor:
     """Spike train float32 [T,N,C,H,W] of a uint8 image [N,C,H,W].
 
     phase: bit planes, unweighted, as in the published code; weighted_phase: times omega(t), as in
-    Kim et al.; rate: Bernoulli spikes with probability u/255; latency: one spike, earlier for brighter
-    pixels; direct: u/255 at every step. Raises ValueError on another coding or dtype.
+    Kim et al.; rate: Bernoulli spikes with probability u/255, from torch's global stream; latency: one
+    spike, earlier for brighter pixels; direct: u/255 at every step. Raises ValueError on another coding
+    or dtype.
     """
     if x.dtype != torch.uint8:
         raise ValueError(f"images must be uint8 in 0..255, got {x.dtype}")
@@ -34,7 +35,7 @@ def encode(x: Tensor, coding: str, T: int, generator: torch.Generator | None = N
         return _planes(x, T) * phase_weights(T, x.device).view(T, *[1] * x.ndim)
     u = x.float() / 255
     if coding == "rate":
-        noise = torch.rand((T, *x.shape), device=x.device, generator=generator)
+        noise = torch.rand((T, *x.shape), device=x.device)
         return (noise <= u).float()
     if coding == "latency":
         fire = ((T - 1.0) * (1.0 - u)).round().long()
@@ -53,28 +54,30 @@ class _ThroughCode(torch.autograd.Function):
     """Forward: quantise an image in [0,1] to 8 bits and encode it. Backward: a differentiable twin."""
 
     @staticmethod
-    def forward(ctx, image, coding, T, weights, generator):
+    def forward(ctx, image, coding, T, weights):
         ctx.save_for_backward(weights)
-        return encode((image * 255).round().to(torch.uint8), coding, T, generator)
+        return encode((image * 255).round().to(torch.uint8), coding, T)
 
     @staticmethod
     def backward(ctx, grad):
         (weights,) = ctx.saved_tensors
-        return torch.einsum("t...,t->...", grad, weights), None, None, None, None
+        return torch.einsum("t...,t->...", grad, weights), None, None, None
 
 
-def encode_image(
-    image: Tensor, coding: str, T: int, twin: str = "weighted", generator: torch.Generator | None = None
-) -> Tensor:
+def encode_image(image: Tensor, coding: str, T: int, twin: str = "weighted") -> Tensor:
     """Encode an image in [0,1] with a gradient: BPDA (Athalye et al. 2018, arXiv 1802.00420).
 
     The forward pass is exactly `encode` of the 8-bit image. No code here but `direct` has a derivative,
     so the backward pass replaces d spike[t] / d image by a twin: "identity" (1 for every t) or
     "weighted" (omega(t), the share of the pixel's value that the plane carries). For codings without
-    phases the two are the same. Shapes as in `encode`; raises ValueError on another twin.
+    phases the two are the same. Shapes as in `encode`; raises ValueError on another twin and on an image
+    that leaves [0,1], whose 8-bit value would wrap around.
     """
+    low, high = image.detach().aminmax()
+    if low < 0 or high > 1:
+        raise ValueError(f"image values are {low:.3g} to {high:.3g}; allowed: 0 to 1")
     if twin not in TWINS:
         raise ValueError(f"twin is {twin!r}; allowed: {', '.join(TWINS)}")
     phased = twin == "weighted" and coding == "phase" or coding == "weighted_phase"
     weights = phase_weights(T, image.device) if phased else torch.ones(T, device=image.device)
-    return _ThroughCode.apply(image, coding, T, weights, generator)
+    return _ThroughCode.apply(image, coding, T, weights)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from torch import nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from . import data, ledger, sparsity, zoo
 from .attacks.standard import Attack, robust

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 V_TH = 1.0
 
 # Surrogate derivatives at u = h - v_th with sharpness alpha.
-# atan: alpha/2 / (1 + (pi/2 alpha u)^2), the paper's choice with alpha = 2. The two with compact support
-# are the only ones that give exact zeros.
+# atan: alpha/2 / (1 + (pi/2 alpha u)^2), the paper's choice with alpha = 2, never zero. The two with compact
+# support are zero away from the threshold; sigmoid underflows to zero for u > 17/alpha in single precision.
 SURROGATES: dict[str, Callable[[Tensor, float], Tensor]] = {
     "atan": lambda u, a: (a / 2) / (1 + (math.pi / 2 * a * u).square()),
     "sigmoid": lambda u, a: a * torch.sigmoid(a * u) * (1 - torch.sigmoid(a * u)),

@@ -101,7 +101,7 @@ def reset_gradients(gradients: dict[str, Tensor], spikes: Tensor) -> Figure:
 def bit_planes(images: dict[str, tuple[Tensor, Tensor]]) -> Figure:
     """For each name an image [H,W] in 0..255 and, in the row below, its planes [T,H,W]."""
     T = len(next(iter(images.values()))[1])
-    figure, axes = _panels(len(images), T + 1, (9, 0.84 * len(images) + 0.25))
+    figure, axes = _panels(len(images), T + 1, (7.5, 0.7 * len(images) + 0.25))
     for row, (name, (image, planes)) in enumerate(images.items()):
         first, *rest = axes[row * (T + 1) : (row + 1) * (T + 1)]
         _pixels(first, image, 0, 255)
@@ -136,7 +136,7 @@ def changed_entries(eps: list[int], shares: dict[str, list[float]]) -> Figure:
 def two_spaces(differences: dict[str, Tensor]) -> Figure:
     """What each adversary adds to the planes: [T,H,W] per name, all on one colour scale from -1 to 1."""
     T = len(next(iter(differences.values())))
-    figure, axes = _panels(len(differences), T, (9, 0.84 * len(differences) + 0.25))
+    figure, axes = _panels(len(differences), T, (7.5, 0.68 * len(differences) + 0.25))
     for row, (name, planes) in enumerate(differences.items()):
         for t, plane in enumerate(planes):
             _pixels(ax := axes[row * T + t], plane, -1, 1, "RdBu")
@@ -149,7 +149,7 @@ def two_spaces(differences: dict[str, Tensor]) -> Figure:
 
 def codes(row: Tensor, trains: dict[str, Tensor]) -> Figure:
     """One row of pixels [W] and its spike trains [T,W] under each code."""
-    figure, axes = _panels(2, len(trains), (9, 2.4), sharex=True, height_ratios=[1, 10])
+    figure, axes = _panels(2, len(trains), (7.5, 2.2), sharex=True, height_ratios=[1, 10])
     for i, (name, train) in enumerate(trains.items()):
         _pixels(axes[i], row[None], 0, 255)
         axes[i].set(title=name, aspect="auto")

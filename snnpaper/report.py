@@ -72,7 +72,7 @@ def comparisons(root: Path | None = None, values: Path | None = None) -> pd.Data
         rows += _differences(key, known[key], acc[pgd], 1)
     rows += _sparsity("pool_sparsity_drop", known["pool_sparsity_drop"], gradient_density("sn1", "eval", root))
     done = {r["key"] for r in rows}
-    rows += [_row(k, v, "not measured", None, "", "", [], "") for k, v in known.items() if k not in done]
+    rows += [_row(k, v, "not measured", "", "", "", [], "") for k, v in known.items() if k not in done]
     return pd.DataFrame(rows)
 
 
@@ -137,5 +137,5 @@ def _range(value) -> tuple[float | None, float | None]:
 def _row(key, entry, ours, seeds, images, where, runs, scale, word="") -> dict:
     low, high = _range(entry["value"])
     paper = "not known to us" if low is None else f"{low:g}" if low == high else f"{low:g} to {high:g}"
-    return {"key": key, "claim": entry["text"], "paper": paper, "ours": ours, "seeds": seeds, "images": images,
+    return {"key": key, "claim": entry["text"], "paper": paper, "ours": ours, "seeds": str(seeds), "images": images,
             "where": where, "scale": scale, "verdict": word, "runs": runs}  # fmt: skip

@@ -69,11 +69,11 @@ def training(root: Path | None = None) -> pd.DataFrame:
     rows = []
     for record in ledger.records("train", root):
         run, r, p = Run.from_dict(record["config"]), record["results"], record["provenance"]
-        rows.append({"run": record["name"], **{k: getattr(run, k) for k in CELL}, "seed": run.seed,
-                     **{k: r[f"{k}_accuracy"] for k in ("train", "validation", "test")}, "n": r["test_n"],
-                     "hardware": p["hardware"]["gpu"] or p["hardware"]["cpu"],
-                     "minutes": p["wall_seconds"] / 60})  # fmt: skip
-    return pd.DataFrame(rows)
+        cell = {"run": record["name"], **{k: getattr(run, k) for k in CELL}, "seed": run.seed}
+        reached = {k: r[f"{k}_accuracy"] for k in ("train", "validation", "test")}
+        machine = {"hardware": p["hardware"]["gpu"] or p["hardware"]["cpu"], "minutes": p["wall_seconds"] / 60}
+        rows.append(cell | reached | {"n": r["test_n"]} | machine)
+    return pd.DataFrame(rows, columns=["run", *CELL, "seed", "train", "validation", "test", "n", "hardware", "minutes"])
 
 
 def trade_off(frame: pd.DataFrame, space: str, protocol: str = "sound") -> pd.DataFrame:
@@ -83,17 +83,20 @@ def trade_off(frame: pd.DataFrame, space: str, protocol: str = "sound") -> pd.Da
     value and its 95 % Wilson interval over the images. Fewer than five seeds are marked indicative.
     """
     part = frame[(frame["space"] == "clean") | (frame["space"] == space) & (frame["protocol"] == protocol)]
-    differences = max_minus_avg(part)
-    keys = [k for k in differences.columns if k not in ("seeds", "difference", "half", "p_values")]
+    keys = [k for k in CELL if k != "pool"] + _MEASURED + ["n"]
     rows = []
-    for _, d in differences.iterrows():
-        here = part[(part[keys] == d[keys]).all(axis=1)]
-        shown = {pool: accuracy_text(one) for pool, one in here.groupby("pool")}
-        rows.append({
-            "network": f"{d['label']}, width {d['width']}, {d['epochs']} epochs", "attack": attack_text(d), "max": shown["max"],
-            "avg": shown["avg"], "max − avg": interval_text(d["difference"], d["half"]), "images": d["n"],
-            "seeds": d["seeds"], "scale": d["scale"], "reading": "" if d["seeds"] >= FIVE_SEEDS else "indicative",
-        })  # fmt: skip
+    for values, here in part.groupby(keys, sort=False):
+        cell, seeds = dict(zip(keys, values, strict=True)), here.groupby("pool").size().min()
+        pools = {pool: accuracy_text(one) for pool, one in here.groupby("pool")}
+        paired = max_minus_avg(here)
+        row = {
+            "network": f"{cell['label']}, width {cell['width']}, {cell['epochs']} epochs",
+            "attack": attack_text(cell),
+        }
+        row |= {pool: pools.get(pool, "") for pool in ("max", "avg")}
+        row["max − avg"] = "" if paired.empty else interval_text(paired["difference"][0], paired["half"][0])
+        row |= {"images": cell["n"], "seeds": seeds, "scale": cell["scale"]}
+        rows.append(row | {"reading": "" if seeds >= FIVE_SEEDS else "indicative"})
     return pd.DataFrame(rows)
 
 
@@ -124,14 +127,10 @@ def reading(frame: pd.DataFrame) -> str:
     for _, d in max_minus_avg(frame).iterrows():
         if d["method"] == "fgsm" or d["eps"] == 6 or math.isnan(d["half"]):
             continue
-        way = (
-            "is above"
-            if d["difference"] > d["half"]
-            else "is below"
-            if d["difference"] < -d["half"]
-            else "cannot be told from"
-        )
+        way = "is above" if d["difference"] > d["half"] else "cannot be told from"
+        way = "is below" if d["difference"] < -d["half"] else way
         what = "clean" if d["space"] == "clean" else f"{attack_text(d)} ({d['space']} space, {d['protocol']} protocol)"
-        lines.append(f"- **{what}**: max pooling {way} average pooling by {interval_text(d['difference'], d['half'])} points "
-                     f"({d['label']}, width {d['width']}, {d['dataset']}, {d['seeds']} seeds, {d['n']:,} images; {d['scale']} scale).")  # fmt: skip
+        size = interval_text(d["difference"], d["half"])
+        cell = f"{d['label']}, width {d['width']}, {d['dataset']}, {d['seeds']} seeds, {d['n']:,} images"
+        lines.append(f"- **{what}**: max pooling {way} average pooling, by {size} points ({cell}; {d['scale']} scale).")
     return "\n".join(lines) or "No cell has two seeds of both pools yet: nothing can be said."

@@ -46,8 +46,8 @@ def test_chapter_list_is_complete():
         is_chapter = (BOOK / f"{page}.py").exists() and (BOOK / f"{page}.ipynb").exists()
         is_page = (BOOK / f"{page}.md").exists()
         assert is_chapter != is_page, f"{page}: needs either {page}.md or both {page}.py and {page}.ipynb"
-    notebooks = {p.stem for p in BOOK.glob("*.ipynb") if not p.name.startswith("out")}
-    assert notebooks <= set(listed), f"not in _toc.yml: {notebooks - set(listed)}"
+    found = {p.stem for end in ("ipynb", "md") for p in BOOK.glob(f"*.{end}") if not p.name.startswith("out")}
+    assert found <= set(listed), f"not in _toc.yml: {found - set(listed)}"
 
 
 def test_the_two_tocs_agree():

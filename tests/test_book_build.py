@@ -9,8 +9,8 @@ from pathlib import Path
 import jupytext
 import pytest
 from book_build import address
-from refresh import refresh
-from test_book import BOOK, ROOT, blemishes
+from refresh import main, refresh
+from test_book import BOOK, ROOT, blemishes, cells
 
 CHAPTER = """# ---
 # jupyter:
@@ -37,8 +37,18 @@ print("an output")
 """
 
 
+@pytest.fixture(scope="module")
+def chapter(tmp_path_factory) -> Path:
+    """The folder of the tiny chapter's pair, executed once for all tests below."""
+    book = tmp_path_factory.mktemp("tiny") / "book"
+    book.mkdir()
+    (book / "ch1.py").write_text(CHAPTER)
+    refresh(book / "ch1.py")
+    return book
+
+
 @pytest.fixture
-def copy(tmp_path) -> Path:
+def copy(tmp_path, chapter) -> Path:
     """A repository with the real machinery and a book of an index and one executed chapter."""
     for name in ("Makefile", "pyproject.toml", "_config.yml", "conftest.py"):
         shutil.copy(ROOT / name, tmp_path)
@@ -50,15 +60,14 @@ def copy(tmp_path) -> Path:
     (tmp_path / "_toc.yml").write_text(toc)
     (tmp_path / "book" / "_toc.yml").write_text(toc)
     (tmp_path / "book" / "index.md").write_text("# A book\n\nText.\n")
-    (tmp_path / "book" / "ch1.py").write_text(CHAPTER)
+    for suffix in (".py", ".ipynb"):
+        shutil.copy(chapter / f"ch1{suffix}", tmp_path / "book")
     (tmp_path / "snnpaper").mkdir()
     (tmp_path / "snnpaper" / "module.py").write_text("A = 1\n")
     (tmp_path / "tests").mkdir()
     shutil.copy(ROOT / "tests" / "test_book.py", tmp_path / "tests")
     shutil.copy(ROOT / "tests" / "nbval_sanitize.cfg", tmp_path / "tests")
     (tmp_path / ".venv").symlink_to(sys.prefix)
-    refresh(tmp_path / "book" / "ch1.py")
-    (tmp_path / "runs.txt").unlink()
     return tmp_path
 
 
@@ -104,12 +113,16 @@ def test_a_build_executes_only_what_changed(copy):
 
 
 def test_a_failing_cell_fails_the_build(copy):
-    edit(copy / "book" / "ch1.ipynb", r'print(\"an output\")', "1 / 0")
+    edit(copy / "book" / "ch1.ipynb", r"print(\"an output\")", "1 / 0")
     done = make_book(copy)
     assert done.returncode != 0
     assert "ZeroDivisionError" in done.stdout + done.stderr
-    done = call(str(Path(sys.executable).parent / "jupyter-book"), "build", "book/", cwd=copy)
-    assert done.returncode != 0, "without -W, too"
+
+
+@pytest.mark.slow
+def test_a_failing_cell_fails_the_plain_command_too(copy):
+    edit(copy / "book" / "ch1.ipynb", r"print(\"an output\")", "1 / 0")
+    assert call(str(Path(sys.executable).parent / "jupyter-book"), "build", "book/", cwd=copy).returncode != 0
 
 
 def test_a_warning_fails_the_build(copy):
@@ -136,39 +149,38 @@ def test_a_never_executed_chapter_fails(copy):
     assert "never executed" in done.stdout
 
 
-@pytest.mark.parametrize("old, new", [("an output", "another"), ("Prose", "Verse"), ("hide-input", "hide-cell")])
-def test_a_stale_pair_fails(copy, old, new):
-    edit(copy / "book" / "ch1.py", old, new)
+def test_a_stale_pair_fails(copy):
+    edit(copy / "book" / "ch1.py", "an output", "another")
     done = check_chapters(copy)
     assert done.returncode == 1
     assert "stale pair" in done.stdout
 
 
 @pytest.mark.parametrize(
-    "code, word",
-    [
-        ("import warnings; warnings.warn('no')", "Warning"),
-        ("print('/home/' + 'me/x')", "/home/me"),
-        ("object()", "at 0x"),
-    ],
+    "old, new", [("Prose", "Verse"), ("hide-input", "hide-cell"), ("# %% tags", "# %% [raw] tags")]
 )
-def test_blemishes_in_outputs_are_found(copy, code, word):
+def test_a_pair_agrees_in_prose_tags_and_types(copy, old, new):
+    source = copy / "book" / "ch1.py"
+    edit(source, old, new)
+    assert cells(source) != cells(source.with_suffix(".ipynb"))
+
+
+def test_blemishes_in_outputs_are_found(copy):
+    code = "import warnings; warnings.warn('no'); print('/home/' + 'me/x'); object()"
     edit(copy / "book" / "ch1.py", 'print("an output")', code)
     refresh(copy / "book" / "ch1.py")
-    found = blemishes(copy / "book" / "ch1.ipynb")
-    assert any(word in line for line in found), found
+    found = " ".join(blemishes(copy / "book" / "ch1.ipynb"))
+    assert all(word in found for word in ("stderr", "UserWarning", "/home/me/x", "at 0x")), found
 
 
-def test_refresh_repeats_itself_and_names_what_is_allowed(copy):
+def test_refresh_repeats_itself_and_names_what_is_allowed(copy, monkeypatch, capsys):
+    monkeypatch.setattr("refresh.BOOK", copy / "book")
     twin = copy / "book" / "ch1.ipynb"
     before = twin.read_bytes()
-    done = call(sys.executable, "book/refresh.py", "ch1", cwd=copy)
-    assert done.returncode == 0, done.stderr
+    assert main(["ch1"]) == 0
     assert twin.read_bytes() == before
-    done = call(sys.executable, "book/refresh.py", "ch77", cwd=copy)
-    assert done.returncode == 2
-    assert "ch77" in done.stderr and "allowed: ch1" in done.stderr
+    assert main(["ch77"]) == 2
+    assert "no chapter named ch77; allowed: ch1" in capsys.readouterr().err
     edit(copy / "book" / "ch1.py", 'print("an output")', "1 / 0")
-    done = call(sys.executable, "book/refresh.py", cwd=copy)
-    assert done.returncode == 1
+    assert main([]) == 1
     assert twin.read_bytes() == before

@@ -14,7 +14,7 @@ META = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = META["project"]
 FLOOR = PROJECT["requires-python"].removeprefix(">=")
 # Where the name one imports is not the name one installs.
-INSTALLED_AS = {"sklearn": "scikit-learn", "yaml": "pyyaml"}
+INSTALLED_AS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "IPython": "ipython", "myst_nb": "myst-nb"}
 
 
 def load(name: str) -> dict:
@@ -22,7 +22,7 @@ def load(name: str) -> dict:
 
 
 def names(requirements: list[str]) -> set[str]:
-    return {re.match(r"[A-Za-z0-9._-]+", r).group().lower() for r in requirements}
+    return {re.match(r"[A-Za-z0-9._-]+", r).group() for r in requirements}
 
 
 def imported(folder: str) -> set[str]:

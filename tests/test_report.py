@@ -49,7 +49,7 @@ def clean_gain(copy):
 
 def test_a_removed_record_removes_its_row(copy):
     before = report.comparisons(copy / "results", copy / "values.yml")
-    gone = before[before["seeds"] == 1].iloc[0]["runs"][0]
+    gone = before[before["seeds"] == "1"].iloc[0]["runs"][0]
     assert tables.accuracies(copy / "results")["run"].eq(gone).any()
     for kind in ("robustness", "train", "sparsity"):
         ledger.path(kind, gone, copy / "results").unlink(missing_ok=True)

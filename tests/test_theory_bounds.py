@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings, target
 from hypothesis import strategies as st
 
-from snnpaper.theory import bounds, examples, lemmas
+from snnpaper.theory import bounds, examples, lemmas, tables
 
 search = settings(max_examples=500, deadline=None, derandomize=True, database=None)
 
@@ -78,6 +78,16 @@ GUARDS = {
 def test_guard_names_the_assumption(example):
     with pytest.raises(ValueError, match=GUARDS[example.__name__]):
         example().guard()
+
+
+def test_table_of_counterexamples_checks_what_it_lists(monkeypatch):
+    assert [len(tables.counterexamples(theorem)) for theorem in ("4.1", "4.2", "4.4")] == [6, 1, 8]
+    lax = examples.Counterexample("4.1", "nothing", "1 <= 0", 1.0, 0.0, guard=lambda: None)
+    true = examples.Counterexample("4.1", "nothing", "0 <= 1", 0.0, 1.0, guard=examples.clamped_ball().guard)
+    for found in (lax, true):
+        monkeypatch.setattr(examples, "ALL", (lambda found=found: found,))
+        with pytest.raises(AssertionError, match="nothing"):
+            tables.counterexamples("4.1")
 
 
 def test_values_of_the_counterexamples():

@@ -177,3 +177,11 @@ def test_kill_9_and_the_same_command_end_as_one_undisturbed_run(tmp_path):
     a, b = (ledger.read("train", run.name, tmp_path / h / "results") for h in ("whole", "killed"))
     assert a["results"] == b["results"]
     assert a["provenance"]["weights_sha256"] == b["provenance"]["weights_sha256"]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_same_run_learns_on_a_gpu():
+    run = Run.make("demo", width=8, T=4, batch_size=16, epochs=3)
+    curves = train(run, data.load("digits"), "cuda", checkpoint=False, progress=False).curves
+    assert curves[-1]["validation_accuracy"] > 0.4

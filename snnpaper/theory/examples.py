@@ -118,7 +118,7 @@ def train_mode_norm() -> Counterexample:
     norm, g = Norm(_one(1.0)), torch.zeros(1, 8, 1, dtype=torch.float64)
     g[0, 0] = 1.0
     norm.forward(x)
-    left = int((norm.pull_back(g) != 0).sum())
+    left = float((norm.pull_back(g) != 0).sum())
     return Counterexample("4.2", "BatchNorm is in eval mode", "samples reached <= samples above", left, 1.0,
                           norm.diagonal)  # fmt: skip
 

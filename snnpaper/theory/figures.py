@@ -42,27 +42,29 @@ def ratio_cloud(l0: list[int], drawn: list[float], exact: list[float]) -> Figure
 
 
 def rhos(records: list[dict], spaces: dict[str, str]) -> Figure:
-    """Medians over images against eps, one column per space: the ratio above, both rhos below.
+    """Medians over images against eps, one column per space: the ratio, rho_adv and rho_rand.
 
     `spaces` maps a key of the record to a title. Full lines are measured, dotted ones linearised.
     """
-    figure, axes = _panels(len(spaces), (9, 5), 2, sharex=True, sharey="row")
+    figure, axes = _panels(len(spaces), (9, 6.5), 3, sharex=True, sharey="row")
     for column, (space, title) in enumerate(spaces.items()):
-        top, bottom = axes[:, column]
         fresh: set[str] = set()
         for record in records:
             r, style = record["results"], _style(record, fresh)
-            _median(top, r["eps"], r[space]["ratio"], **style, ms=4, band=True)
-            _median(top, r["eps"], r[space]["ratio linear"], color=style["color"], ls=":")
-            for name, ls in (("adv", "-"), ("rand", "--")):
-                _median(bottom, r["eps"], r[space][name], color=style["color"], marker=style["marker"], ms=3, ls=ls)
-            _median(bottom, r["eps"], r[space]["adv linear"], color=style["color"], ls=":")
-        top.axhline(3, color="black", lw=0.8)
-        top.axhline(3 * max(records[0]["results"][space]["l0"]), color="black", lw=0.8)
+            axes[0, column].plot([], [], **style)  # the legend's entry, also where no image moved
+            style["label"] = None
+            for ax, name in zip(axes[:, column], ("ratio", "adv", "rand"), strict=True):
+                _median(ax, r["eps"], r[space][name], band=True, ms=4, **style)
+                _median(ax, r["eps"], r[space][f"{name} linear"], color=style["color"], ls=":")
+        top = axes[0, column]
+        for bound in (3, 3 * max(records[0]["results"][space]["l0"])):
+            top.axhline(bound, color="black", lw=0.8)
         top.set(title=title, xscale="log", yscale="log")
-        bottom.set(xlabel=r"$\epsilon$", xscale="log", yscale="log", ylim=(1e-12, 2))
-    axes[0, 0].set_ylabel(r"ratio $\rho_{adv}/\rho_{rand}$")
-    axes[1, 0].set_ylabel(r"$\rho_{adv}$ (full), $\rho_{rand}$ (dashed)")
+        axes[2, column].set_xlabel(r"$\epsilon$")
+    for row, label in zip(axes, (r"$\rho_{adv}/\rho_{rand}$", r"$\rho_{adv}$", r"$\rho_{rand}$"), strict=True):
+        row[0].set_ylabel(label)
+    for ax in axes[1:].flat:
+        ax.set(yscale="log", ylim=(1e-12, 3e3))
     axes[0, -1].legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
@@ -124,7 +126,7 @@ def vacuity(row_densities: dict[str, float], records: list[dict]) -> Figure:
         line = [1 / level_44(T=1, spike_rate=1, row_density=density, gradient_density=1) / v for v in x]
         map_.plot(x, line, style, color="black", lw=1, label=name)
     fresh: set[str] = set()
-    rows.plot([0.1, 1], [0.1, 1], color="black", lw=0.8)
+    rows.plot(np.geomspace(0.1, 1), np.geomspace(0.1, 1), color="black", lw=0.8)
     rows.axvline(1, color="black", lw=0.8, ls="--")
     for record in records:
         stem, style = record["results"]["stem"], _style(record, fresh)

@@ -2,6 +2,7 @@
 
 `forward` maps a sequence [T,N,...] to a sequence and can be differentiated by autograd; `pull_back` is the
 layer's transpose, as an explicit formula: from the gradient at its output to the gradient at its input.
+A layer remembers its last forward pass, so one object stands in one place of one network.
 Tests compare the two. Everything is small and meant for float64; nothing is shared with the networks of
 the book, so that the two check each other.
 """

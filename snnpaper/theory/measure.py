@@ -126,9 +126,10 @@ def summary(found: dict[str, Tensor]) -> dict:
 
 
 def _quantiles(values: Tensor) -> list[float] | None:
-    """QUANTILES of what is not nan; None when nothing is left."""
+    """QUANTILES of what is not nan; None when that is less than half of the images."""
     kept = values[~values.isnan()]
-    return _plain(kept.quantile(torch.tensor(QUANTILES, dtype=kept.dtype))) if len(kept) else None
+    enough = 2 * len(kept) >= len(values)
+    return _plain(kept.quantile(torch.tensor(QUANTILES, dtype=kept.dtype))) if enough else None
 
 
 def _threat(net: nn.Module, run: Run, x: Tensor, space: str) -> tuple[nn.Module, Tensor]:

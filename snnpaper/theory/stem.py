@@ -175,8 +175,8 @@ def _rows(layers: list, values: dict, gradients: dict) -> dict[str, Tensor]:
     level = [level_44(T, *densities) for densities in zip(
         rate.tolist(), [float(k_w.min()) / d] * s.shape[1], _density(grad).tolist(), strict=True)]  # fmt: skip
     return {
-        "row left": left.flatten(1).quantile(0.5, 1),
-        "row right": right.flatten(1).quantile(0.5, 1),
+        "row left": left.flatten(1).mean(1),
+        "row right": right.flatten(1).mean(1),
         "row right, lowest 5 %": right.flatten(1).quantile(0.05, 1),
         "rows violated": (left > right * (1 + 1e-12)).double().flatten(1).sum(1),
         "rows informative": (right < 1).double().flatten(1).mean(1),
