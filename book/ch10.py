@@ -21,7 +21,7 @@
 
 # %%
 import pandas as pd
-from IPython.display import Markdown
+from IPython.display import HTML
 from myst_nb import glue
 
 from snnpaper import plots, report, tables
@@ -76,9 +76,9 @@ print(f"{len(rows)} rows: {len(decided)} with a verdict, "
 # ## At a glance
 
 # %%
-glance = tables.reading(tables.accuracies())
-glue("glance", Markdown(glance), display=False)
-Markdown(glance)
+glance = HTML(tables.bullets(tables.readings(tables.accuracies())))
+glue("glance", glance, display=False)
+glance
 
 # %% [markdown]
 # ## The runs

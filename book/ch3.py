@@ -25,7 +25,7 @@
 # **recorded part** draws on networks trained on real CIFAR-10 images; their records are in `results/`.
 
 # %%
-from IPython.display import Markdown
+from IPython.display import HTML
 
 from snnpaper import config, data, experiment, ledger, plots, sparsity, tables, zoo
 from snnpaper.attacks.standard import Attack
@@ -204,7 +204,7 @@ plots.accuracy_dots(small, list(dict.fromkeys(small["attack"])))
 # ### What we see
 
 # %%
-Markdown(tables.reading(recorded))
+HTML(tables.bullets(tables.readings(recorded)))
 
 # %% [markdown]
 # ## Summary

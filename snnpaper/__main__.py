@@ -21,6 +21,7 @@ def main(argv: list[str] | None = None) -> int:
     train.add_argument("--profile", default="demo", choices=PROFILES)
     train.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     train.add_argument("--no-measure", action="store_true", help="stop after training")
+    train.add_argument("--short", action="store_true", help="attack at eps 8/255 by the sound protocol only")
     commands.add_parser("status", help="list the recorded runs")
     for f in fields(Run):
         train.add_argument(f"--{f.name}", type=_flag if f.type == "bool" else type(f.default), metavar="VALUE")
@@ -32,11 +33,14 @@ def main(argv: list[str] | None = None) -> int:
         elif args.command == "status":
             print(status())
         else:
-            from .experiment import run_all, train_stage
+            from .experiment import BATTERY, SHORT_BATTERY, run_all, train_stage
 
             run, device = parse({k: getattr(args, k) for k in ("profile", "device", *(f.name for f in fields(Run)))})
             ledger.provenance()  # before anything on disk can change under a long run
-            (train_stage if args.no_measure else run_all)(run, device)
+            if args.no_measure:
+                train_stage(run, device)
+            else:
+                run_all(run, device, battery=SHORT_BATTERY if args.short else BATTERY)
     except (ValueError, RuntimeError) as err:
         print(f"snnpaper: {err}", file=sys.stderr)
         return 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from pathlib import Path
 
@@ -118,19 +119,24 @@ def interval_text(mean: float, half: float) -> str:
     return f"{100 * mean:.1f}" + ("" if half != half else f" ± {100 * half:.1f}")
 
 
-def reading(frame: pd.DataFrame) -> str:
-    """What the recorded differences say, in sentences computed from them; one bullet a cell and space.
+def readings(frame: pd.DataFrame) -> list[str]:
+    """What the recorded differences say, in sentences computed from them; one a cell and space.
 
-    A difference is called a gain or a loss only when its 95 % interval over seeds leaves zero out.
+    A difference is called above or below only when its 95 % interval over seeds leaves zero out.
     """
-    lines = []
+    found = []
     for _, d in max_minus_avg(frame).iterrows():
         if d["method"] == "fgsm" or d["eps"] == 6 or math.isnan(d["half"]):
             continue
         way = "is above" if d["difference"] > d["half"] else "cannot be told from"
         way = "is below" if d["difference"] < -d["half"] else way
-        what = "clean" if d["space"] == "clean" else f"{attack_text(d)} ({d['space']} space, {d['protocol']} protocol)"
+        what = "Clean" if d["space"] == "clean" else f"{attack_text(d)}, {d['space']} space, {d['protocol']} protocol"
         size = interval_text(d["difference"], d["half"])
         cell = f"{d['label']}, width {d['width']}, {d['dataset']}, {d['seeds']} seeds, {d['n']:,} images"
-        lines.append(f"- **{what}**: max pooling {way} average pooling, by {size} points ({cell}; {d['scale']} scale).")
-    return "\n".join(lines) or "No cell has two seeds of both pools yet: nothing can be said."
+        found.append(f"{what}: max pooling {way} average pooling, {size} points ({cell}; {d['scale']} scale).")
+    return found or ["No cell has two seeds of both pools yet: nothing can be said."]
+
+
+def bullets(sentences: list[str]) -> str:
+    """The sentences as an HTML list, which a page can also show away from its chapter."""
+    return "<ul>" + "".join(f"<li>{html.escape(s)}</li>" for s in sentences) + "</ul>"

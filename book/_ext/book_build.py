@@ -1,13 +1,17 @@
-"""What _config.yml cannot say: when the chapters' cache is stale, and where the repository is."""
+"""What _config.yml cannot say: a stale cache, the repository's address, and raw reprs on a page."""
 
 import hashlib
+import re
 import shutil
 import tomllib
 from pathlib import Path
 
+from sphinx.util import logging
+
 ROOT = Path(__file__).resolve().parents[2]
 # Chapters compute from these; the cache of executed notebooks looks at a chapter's own code alone.
 INPUTS = ("snnpaper", "results", "zoo", "book/paper_values.yml")
+RAW_REPR = re.compile(r"<[\w.]+ (?:object\b|at 0x)[^>]*>")
 
 
 def digest(root: Path) -> str:
@@ -51,8 +55,15 @@ def show_address(app, config) -> None:
         }
 
 
+def warn_of_raw_reprs(app, doctree, docname) -> None:
+    """An output that shows `<Some object>` to the reader is a warning, hence an error of `make book`."""
+    for found in sorted(set(RAW_REPR.findall(doctree.astext()))):
+        logging.getLogger(__name__).warning("raw repr on the page: %s", found, location=docname)
+
+
 def setup(app) -> dict:
     app.add_config_value("book_inputs", "", "env", str)
     app.connect("config-inited", drop_stale_cache, priority=100)
     app.connect("config-inited", show_address, priority=100)
+    app.connect("doctree-resolved", warn_of_raw_reprs)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
