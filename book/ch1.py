@@ -479,15 +479,14 @@ print(pd.DataFrame(read, index=pd.RangeIndex(1, T + 1, name="t")).round(3).to_st
 
 # %% mystnb={"figure": {"name": "fig-codes", "caption": "One row of the photograph (strip on top, as in the image) and what four codes make of it over ten steps; in the panels black is 1 and white is 0."}, "image": {"alt": "Four panels, pixel against time step, below the same strip: dark ends, a bright middle. Phase: blocks of black and white, different at each step. Rate: irregular, dense under bright pixels. Latency: one mark per pixel, at steps 2 to 4 for bright and at step 10 for dark ones. Direct: vertical grey stripes that do not change over time."}}
 line = flower[:, :1, 16:17]  # [1,1,1,32]
-trains = {}
-for name in ("phase", "rate", "latency", "direct"):
-    trains[name] = coding.encode(line, name, T, torch.Generator().manual_seed(0)).reshape(T, 32)
+_ = torch.manual_seed(0)  # rate coding draws its spikes
+trains = {name: coding.encode(line, name, T).reshape(T, 32) for name in ("phase", "rate", "latency", "direct")}
 plots.codes(line.flatten(), trains)
 
 # %%
 summary = {}
 for name in trains:
-    s_all = coding.encode(every_value, name, T, torch.Generator().manual_seed(0))  # [T, 256]
+    s_all = coding.encode(every_value, name, T)  # [T, 256]
     told_apart = T + 1 if name == "rate" else len(s_all.T.unique(dim=0))
     binary = len(s_all.unique()) == 2
     summary[name] = {"values told apart": told_apart, "mean input": round(s_all.mean().item(), 2), "binary": binary}

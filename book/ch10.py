@@ -90,7 +90,7 @@ glance
 runs = tables.training()
 runs["test"] = (100 * runs["test"]).round(1)
 runs["minutes"] = runs["minutes"].round().astype(int)
-runs[["run", "test", "n", "scale", "hardware", "minutes"]]
+runs.set_index("run")[["test", "n", "scale", "hardware", "minutes"]]
 
 # %% [markdown]
 # ## Where we differ from the paper's code, and where it differs from its text

@@ -164,7 +164,7 @@ plots.gradient_trail({f"{run.pool} pooling": rows})
 recorded = tables.accuracies()
 trained = tables.training()
 show = trained.assign(**{k: (100 * trained[k]).round(1) for k in ("train", "validation", "test")})
-show[["dataset", "label", "width", "epochs", "pool", "seed", "train", "validation", "test", "scale", "run"]]
+show.set_index("run")[["width", "epochs", "pool", "seed", "train", "validation", "test", "scale"]]
 
 # %% [markdown]
 # Accuracies in per cent: on 5,000 training images, on the 5,000 validation images and on all 10,000 test

@@ -190,19 +190,19 @@ def learning_curves(curves: list[dict]) -> Figure:
 def gradient_trail(rows: dict[str, list[dict]]) -> Figure:
     """Non-zero share and norm of d p_y / d activation, from the logits (left) to the input (right).
 
-    `rows` maps a curve's label to `sparsity.activation_gradients` rows of networks with equal layers.
+    `rows` maps a curve's label to `sparsity.activation_gradients` rows of networks with equal layers. Shown
+    are the outputs of the residual blocks and every layer of the stem.
     """
     figure, (share, norm) = _panels(2, 1, (6.5, 4.2), sharex=True)
     for (label, layers), colour, marker in zip(rows.items(), COLOURS, "os^D", strict=False):
-        layers = layers[1:][::-1] + layers[:1]
+        layers = [r for r in layers[1:][::-1] + layers[:1] if "." not in r["layer"] or r["kind"] == "Block"]
         place = range(len(layers))
         share.plot(place, [100 * r["0_mean"] for r in layers], marker + "-", ms=3, lw=1, color=colour, label=label)
         norm.semilogy(place, [r["norm_mean"] for r in layers], marker + "-", ms=3, lw=1, color=colour)
     share.set(ylabel="non-zero (%)", ylim=(-4, 104))
     share.legend(loc="lower left")
     norm.set(ylabel="L2 norm", xlabel="gradient at the output of, in the order of the backward pass")
-    shown = [i for i, r in enumerate(layers) if "." not in r["layer"] or r["kind"] == "Block"]
-    norm.set_xticks(shown, [layers[i]["layer"] for i in shown], rotation=60, ha="right")
+    norm.set_xticks(place, [r["layer"] for r in layers], rotation=45, ha="right")
     return figure
 
 

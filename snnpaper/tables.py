@@ -90,15 +90,13 @@ def trade_off(frame: pd.DataFrame, space: str, protocol: str = "sound") -> pd.Da
         cell, seeds = dict(zip(keys, values, strict=True)), here.groupby("pool").size().min()
         pools = {pool: accuracy_text(one) for pool, one in here.groupby("pool")}
         paired = max_minus_avg(here)
-        row = {
-            "network": f"{cell['label']}, width {cell['width']}, {cell['epochs']} epochs",
-            "attack": attack_text(cell),
-        }
-        row |= {pool: pools.get(pool, "") for pool in ("max", "avg")}
+        row = {"network": f"{cell['label']}, width {cell['width']}, {cell['epochs']} epochs"}
+        row |= {"attack": attack_text(cell)} | {pool: pools.get(pool, "") for pool in ("max", "avg")}
         row["max − avg"] = "" if paired.empty else interval_text(paired["difference"][0], paired["half"][0])
-        row |= {"images": cell["n"], "seeds": seeds, "scale": cell["scale"]}
-        rows.append(row | {"reading": "" if seeds >= FIVE_SEEDS else "indicative"})
-    return pd.DataFrame(rows)
+        reading = f"{cell['scale']} scale" + ("" if seeds >= FIVE_SEEDS else ", indicative")
+        rows.append(row | {"images": cell["n"], "seeds": seeds, "reading": reading})
+    columns = ["network", "attack", "max", "avg", "max − avg", "images", "seeds", "reading"]
+    return pd.DataFrame(rows, columns=columns).set_index(["network", "attack"])
 
 
 def attack_text(row) -> str:

@@ -98,6 +98,17 @@ def test_values_of_the_counterexamples():
     assert both["mean_spike_count"] == (0.5, 0.25) and both["neurons_for_d"] == (8, 2)
 
 
+@search
+@given(entries())
+def test_right_side_in_fractions(entry):
+    W, s, delta = entry
+    T, _, d = s.shape
+    right = bounds.bound_44(W, s, delta)[1]
+    rate, gradient = float((s != 0).sum(-1).max()) / d, float((delta @ W != 0).double().mean())
+    level = [bounds.level_44(T, rate, float(k) / d, gradient) for k in (W != 0).sum(1)]
+    assert torch.allclose(right, torch.tensor(level, dtype=torch.float64))
+
+
 def test_disjoint_receptive_fields_make_the_neuron_reading_tight():
     W, s = torch.kron(torch.eye(4), torch.ones(1, 2)).double() * 0.1, torch.ones(1, 1, 8).double()
     delta = examples.entry(W, s, torch.stack([torch.ones(4), -torch.ones(4)]).double())

@@ -104,6 +104,14 @@ def test_ties_on_binary_spikes_go_to_the_first_element(seed, rate):
     assert torch.equal(row * 2 + column, expected)
 
 
+def test_keeping_the_last_of_equals_changes_the_gradient_and_not_the_output():
+    x, pool = spikes(torch.Generator().manual_seed(5), 1, 1, 1, 8, 8), MaxPool(2, 2, 0)
+    above = torch.ones(1, 1, 1, 4, 4).double()
+    first, passed = pool.forward(x), pool.pull_back(above)
+    last = pool.forward(x.flip(-1, -2)).flip(-1, -2)  # scanning from the other end
+    assert torch.equal(first, last) and not torch.equal(passed, pool.pull_back(above).flip(-1, -2))
+
+
 def test_the_published_stem_pool_passes_a_quarter_when_silent_and_average_passes_all():
     x, above = torch.zeros(1, 1, 1, 16, 16).double(), torch.ones(1, 1, 1, 8, 8).double()
     share = {}

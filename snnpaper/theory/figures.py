@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from ..plots import COLOURS
 from .bounds import level_44
@@ -114,6 +115,8 @@ def shared_norms(records: list[dict]) -> Figure:
     right.set(xlabel=r"$\|\nabla_s\|_2$", ylabel=r"$\|\nabla_{W_1}\|_2$")
     for ax in (left, right):
         ax.set(xscale="log", yscale="log")
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_minor_formatter(NullFormatter())
     left.legend(loc="upper left")
     return figure
 
