@@ -76,7 +76,9 @@ print(f"{len(rows)} rows: {len(decided)} with a verdict, "
 # ## At a glance
 
 # %%
-glance = HTML(tables.bullets(tables.readings(tables.accuracies())))
+head = (f"{decided['key'].nunique()} of the {rows['key'].nunique()} numbers of the paper in our list have a verdict "
+        "(paper's scale, five seeds); the rest is indicative or not measured. The records so far:")
+glance = HTML(f"<p>{head}</p>" + tables.bullets(tables.readings(tables.accuracies())))
 glue("glance", glance, display=False)
 glance
 
@@ -121,5 +123,5 @@ runs.set_index("run")[["test", "n", "scale", "hardware", "minutes"]]
 # ## Summary
 #
 # - No number of the paper has a verdict until it has been measured at the paper's scale with five seeds.
-# - What is recorded so far is indicative, at reduced scale, and says so in each row.
+# - Whatever is below that is indicative, and says so in its row.
 # - The paper's code and its text differ in ways that change what "robust" means; each way is a parameter here.

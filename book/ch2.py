@@ -13,7 +13,6 @@
 
 # %% [markdown]
 # (theorems)=
-# (theorems)=
 # # Four theorems, and where each one stops being true
 #
 # **Question.** The paper supports its reading, *sparse gradients make a spiking network robust*, by four

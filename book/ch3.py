@@ -141,8 +141,10 @@ rows = sparsity.activation_gradients(net, run, splits["test"].first(64), trainin
 density = {r["layer"]: 100 * r["0_mean"] for r in rows}
 if run.pool == "max" and run.neuron == "IF":
     assert density["sn1"] <= 25.0, "a 3x3 window with stride 2 passes one entry of four at most"
-for layer in ("maxpool", "sn1", "bn1", "conv1", "input"):
-    print(f"non-zero at the {'coded input' if layer == 'input' else 'output of ' + layer}: {density[layer]:.0f} %")
+print("non-zero entries (%) of the gradient at each layer's output, from the logits to the coded input:")
+for r in [*rows[:0:-1], rows[0]]:
+    if "." not in r["layer"] or r["kind"] == "Block":
+        print(f"  {r['layer']:10} {density[r['layer']]:5.1f}")
 
 # %% tags=["nbval-ignore-output"] mystnb={"figure": {"name": "fig-ch3-trail", "caption": "Live part: share of non-zero entries and norm of the gradient of the true-class probability, in the order of the backward pass (left: logits, right: coded input)."}, "image": {"alt": "Upper panel: the non-zero share stays near 100 per cent until the stem's pool, drops there for max pooling, and rises again at the input. Lower panel: the norm on a logarithmic axis."}}
 plots.gradient_trail({f"{run.pool} pooling": rows})
@@ -157,8 +159,8 @@ plots.gradient_trail({f"{run.pool} pooling": rows})
 # ## Recorded: real images
 #
 # Everything from here on is drawn from `results/`. Each network was trained on 45,000 CIFAR-10 images, with
-# 5,000 held out for validation, and attacked on the first 1,000 test images. None of it is at the paper's
-# scale of width 64 and 100 epochs; the tables say so in each row.
+# 5,000 held out for validation, and attacked on the first 1,000 test images. The paper's scale is width 64 and
+# 100 epochs; each row says whether it is there.
 
 # %%
 recorded = tables.accuracies()
@@ -210,7 +212,7 @@ HTML(tables.bullets(tables.readings(recorded)))
 # ## Summary
 #
 # - One class of network, one loop, one file of attacks: pool, code, skip, neuron and surrogate are parameters.
-# - The live part is a demonstration on digits. The recorded part is CIFAR-10 at reduced scale, and marked so.
+# - The live part is a demonstration on digits. The recorded part is CIFAR-10, each row marked with its scale.
 # - Pixel space, spike space and the published protocol give three different answers to "how robust?"; each
 #   has its own table.
 #
