@@ -43,8 +43,12 @@ rows = report.comparisons()
 # The rules are one function, and these are its cases:
 
 # %%
-cases = {"held": (1, 4, 3.0, 0.5), "same direction, other size": (1, 4, 9.0, 0.5),
-         "not resolved": (1, 4, 0.1, 0.5), "not held": (1, 4, -2.0, 0.5)}
+cases = {
+    "held": (1, 4, 3.0, 0.5),
+    "same direction, other size": (1, 4, 9.0, 0.5),
+    "not resolved": (1, 4, 0.1, 0.5),
+    "not held": (1, 4, -2.0, 0.5),
+}
 for word, (low, high, ours, half) in cases.items():
     assert report.verdict(low, high, ours, half, seeds=5, scale="paper") == word
     print(f"paper {low} to {high}, ours {ours:+.1f} ± {half}: {word}")
@@ -61,7 +65,7 @@ assert report.verdict(1, 4, 3.0, 0.5, seeds=5, scale="reduced") == "indicative, 
 
 # %%
 shown = rows[["claim", "paper", "ours", "where", "seeds", "images", "scale", "verdict"]]
-shown.style.hide(axis="index").set_uuid("report")
+HTML(shown.to_html(index=False))
 
 # %% [markdown]
 # "Not known to us" marks a value that the paper has and that no source we could read states.
@@ -69,15 +73,19 @@ shown.style.hide(axis="index").set_uuid("report")
 # %%
 open_ones = rows[rows["ours"] == "not measured"]
 decided = rows[~rows["verdict"].isin(["", "indicative, no verdict"])]
-print(f"{len(rows)} rows: {len(decided)} with a verdict, "
-      f"{(rows['verdict'] == 'indicative, no verdict').sum()} indicative, {len(open_ones)} not measured")
+print(
+    f"{len(rows)} rows: {len(decided)} with a verdict, "
+    f"{(rows['verdict'] == 'indicative, no verdict').sum()} indicative, {len(open_ones)} not measured"
+)
 
 # %% [markdown]
 # ## At a glance
 
 # %%
-head = (f"{decided['key'].nunique()} of the {rows['key'].nunique()} numbers of the paper in our list have a verdict "
-        "(paper's scale, five seeds); the rest is indicative or not measured. The records so far:")
+head = (
+    f"{decided['key'].nunique()} of the {rows['key'].nunique()} numbers of the paper in our list have a verdict "
+    "(paper's scale, five seeds); the rest is indicative or not measured. The records so far:"
+)
 glance = HTML(f"<p>{head}</p>" + tables.bullets(tables.readings(tables.accuracies())))
 glue("glance", glance, display=False)
 glance

@@ -32,7 +32,7 @@ from snnpaper.attacks.standard import Attack
 from snnpaper.train import train
 
 plots.use_style()
-names_before = set(globals())
+before = {*globals(), "before"}  # whatever is new below is a parameter, known or not
 
 # %% [markdown]
 # ## Parameters
@@ -61,10 +61,11 @@ seed = 0
 device = "cpu"
 
 # %%
-run, device = config.parse({k: v for k, v in globals().items() if k not in names_before and k[0] != "_"
-                            and k != "names_before"})
-print(f"{run.label}, {run.pool} pooling, width {run.width}, on {run.dataset}: {run.epochs} epochs of "
-      f"batches of {run.batch_size}, {run.coding} coding with T = {run.T}, seed {run.seed} (scale: {run.scale})")
+run, device = config.parse({k: v for k, v in globals().items() if k not in before and k[0] != "_"})
+print(
+    f"{run.label}, {run.pool} pooling, width {run.width}, on {run.dataset}: {run.epochs} epochs of "
+    f"batches of {run.batch_size}, {run.coding} coding with T = {run.T}, seed {run.seed} (scale: {run.scale})"
+)
 
 # %% [markdown]
 # ## Train

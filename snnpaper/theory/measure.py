@@ -11,7 +11,7 @@ import time
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from .. import data, ledger, zoo
 from ..coding import encode
