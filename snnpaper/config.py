@@ -31,7 +31,7 @@ RANGE: dict[str, tuple[float, float]] = {
     "width": (4, 256),
     "T": (1, 64),
     "alpha": (1e-3, 1e3),
-    "epochs": (0, 1000),
+    "epochs": (1, 1000),
     "batch_size": (2, 4096),
     "lr": (1e-8, 10.0),
     "weight_decay": (0.0, 1.0),
