@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .. import data, ledger, zoo
-from ..coding import encode
+from ..attacks.standard import Attack, threat
 from ..config import Run
 from ..data import Images
-from ..pixel import PixelModel, SpikeModel
 from . import ratio
 from .stem import log_odds, measure_stem
 
@@ -63,7 +62,7 @@ def rhos(net: nn.Module, run: Run, images: Images, space: str, generator: torch.
     standard error, and adv and rand of the linearised network on the same box. All rhos as they are,
     not divided by eps^2. A zero gradient gives l0 = effective = 0 and predicted rhos of 0.
     """
-    model, x = _threat(net, run, images.x, space)
+    model, x = threat(net, run, images.x, Attack(space="pixel" if space == "pixel" else "spike"))
 
     def p(z: Tensor, y: Tensor = images.y) -> Tensor:
         with torch.no_grad():
@@ -150,12 +149,6 @@ def _quantiles(values: Tensor) -> list[float] | None:
     kept = values[~values.isnan()]
     enough = 2 * len(kept) >= len(values)
     return _plain(kept.quantile(torch.tensor(QUANTILES, dtype=kept.dtype))) if enough else None
-
-
-def _threat(net: nn.Module, run: Run, x: Tensor, space: str) -> tuple[nn.Module, Tensor]:
-    if space == "pixel":
-        return PixelModel(net, run.coding, run.T), x.float() / 255
-    return SpikeModel(net, run.T), SpikeModel.fold(encode(x, run.coding, run.T))
 
 
 def _plain(x: Tensor) -> list[float]:
