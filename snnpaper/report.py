@@ -119,7 +119,7 @@ def _each(
             continue
         mean, half = over_seeds(found)
         ours = style.format(mean) + ("" if math.isnan(half) else f" ± {half:.1f}")
-        where = f"{cell['dataset']}, {cell['label']}, width {cell['width']}, {cell['epochs']} epochs"
+        where = f"{cell['dataset']}, {tables.network_text(cell)}"
         if cell["space"] != "clean":
             where += f"; {cell['space']}" + (" space" if cell["space"] in ("pixel", "spike") else "")
         if cell["method"] != "clean":

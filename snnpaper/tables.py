@@ -90,13 +90,18 @@ def trade_off(frame: pd.DataFrame, space: str, protocol: str = "sound") -> pd.Da
         cell, seeds = dict(zip(keys, values, strict=True)), here.groupby("pool").size().min()
         pools = {pool: accuracy_text(one) for pool, one in here.groupby("pool")}
         paired = max_minus_avg(here)
-        row = {"network": f"{cell['label']}, width {cell['width']}, {cell['epochs']} epochs"}
+        row = {"network": network_text(cell)}
         row |= {"attack": attack_text(cell)} | {pool: pools.get(pool, "") for pool in ("max", "avg")}
         row["max − avg"] = "" if paired.empty else interval_text(paired["difference"][0], paired["half"][0])
         reading = f"{cell['scale']} scale" + ("" if seeds >= FIVE_SEEDS else ", indicative")
         rows.append(row | {"images": cell["n"], "seeds": seeds, "reading": reading})
     columns = ["network", "attack", "max", "avg", "max − avg", "images", "seeds", "reading"]
     return pd.DataFrame(rows, columns=columns).set_index(["network", "attack"])
+
+
+def network_text(cell) -> str:
+    """SEW-ResNet-18, width 16, 4 epochs."""
+    return f"{cell['label']}, width {cell['width']}, {cell['epochs']} epoch{'s' * (cell['epochs'] > 1)}"
 
 
 def attack_text(row) -> str:
