@@ -1,0 +1,48 @@
+"""PGD that stops at the first iterate that fools: for worst cases, where nothing after it can matter.
+
+The published attack (`standard`) keeps the last iterate of the whole batch; this one asks whether any
+iterate fools, and so may leave solved images alone and keep its batches full of unsolved ones.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def pgd_any_iterate(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    eps: float,
+    alpha: float,
+    steps: int = 7,
+    seed: int = 0,
+    early_exit: bool = True,
+    batch_size: int = 50,
+) -> tuple[Tensor, Tensor]:
+    """Which images no iterate of L-infinity PGD fools (bool [N]), and the iterates that fooled ([N,...]).
+
+    `model` maps inputs [N,...] in [0,1] to logits, in eval mode and without memory; x [N,...] and labels
+    y [N] are attacked within `eps` by `steps` steps of size `alpha` from a uniform random start that
+    follows `seed`. An image already misclassified at its start counts as fooled. A fooled image keeps the
+    iterate that fooled it; the others hold their last one. `early_exit` False computes the solved images
+    too, at full cost and with the same answer.
+    """
+    noise = torch.rand(x.shape, generator=torch.Generator().manual_seed(seed)).to(x)
+    adversarial = (x + eps * (2 * noise - 1)).clamp(0, 1)
+    standing = torch.ones(len(x), dtype=torch.bool, device=x.device)
+    for step in range(steps + 1):
+        work = standing.nonzero()[:, 0] if early_exit else torch.arange(len(x), device=x.device)
+        for i in work.split(batch_size):
+            point = adversarial[i].requires_grad_(step < steps)
+            logits = model(point)
+            standing[i] &= logits.argmax(1) == y[i]
+            if step < steps:  # the sum, not the mean: an image's gradient does not depend on its batch
+                (grad,) = torch.autograd.grad(F.cross_entropy(logits, y[i], reduction="sum"), point)
+                moved = point.detach() + alpha * grad.sign()
+                moved = torch.min(torch.max(moved, x[i] - eps), x[i] + eps).clamp(0, 1)
+                keep = standing[i].view(-1, *[1] * (x.ndim - 1))
+                adversarial[i] = torch.where(keep, moved, point.detach())
+    return standing, adversarial
