@@ -159,9 +159,24 @@ def record(kind: str, run: Run, net: nn.Module, splits: dict[str, Images]) -> No
     file = ledger.path(kind, run.name).with_suffix(".npz")
     file.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(file, **arrays)
+    keep_images(run.dataset, images.first(SHOWN))
     origin = {"weights_sha256": zoo.sha256(net), "data_sha256": images.sha256}
     origin["arrays_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
     ledger.append(kind, run, results, time.monotonic() - began, **origin)
+
+
+def keep_images(dataset: str, images: Images) -> None:
+    """Put the shown images beside the records, once, so that a page needs no data set to show them."""
+    file = ledger.folder() / "trail" / f"images-{dataset}.npz"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(file, x=images.x.permute(0, 2, 3, 1).numpy(), y=images.y.numpy())
+
+
+def shown_images(dataset: str, root: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The images [4,32,32,3] of every heatmap, uint8, and their labels."""
+    with np.load((root or ledger.folder()) / "trail" / f"images-{dataset}.npz") as found:
+        return found["x"], found["y"]
 
 
 def arrays(kind: str, name: str, root: Path | None = None) -> dict[str, np.ndarray]:

@@ -100,6 +100,9 @@ def test_records_and_their_arrays(tmp_path, monkeypatch, splits, net):
     assert results["activation_n"] == 6 and 0 < results["pool"]["tied"] <= 1
     assert trail.arrays("untrained", RUN.name)["input size"].shape == (4, 32, 32)
     trail.record("trail", RUN, net, small)
+    x, y = trail.shown_images("digits")
+    assert np.array_equal(x, small["test"].x[:4].permute(0, 2, 3, 1).numpy())
+    assert np.array_equal(y, small["test"].y[:4].numpy())
     assert "layer1.0.sn2 share" in trail.arrays("trail", RUN.name)
     assert all(0 < r["live"] <= 1 for r in ledger.read("trail", RUN.name)["results"]["weight_eval"])
     np.savez(ledger.path("trail", RUN.name).with_suffix(".npz"), other=np.zeros(1))

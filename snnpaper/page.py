@@ -1,0 +1,65 @@
+"""What a chapter puts on the page, as HTML text: tables and figures that name their runs, scale and n.
+
+Figures are also written as SVG and PDF to book/_static/figures/, which the page links to.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from . import plots
+from .config import home
+from .tables import FIVE_SEEDS
+
+FIGURES = "_static/figures"
+
+
+def run_link(name: str, text: str | None = None) -> str:
+    """A link to the run's row in the report's list of runs."""
+    return f'<a href="ch10.html#run-{html.escape(name)}">{html.escape(text or name)}</a>'
+
+
+def short_links(names: Iterable[str]) -> str:
+    """ "max 0 1 2; avg 0 1": links by pool and seed, from the names of one cell's runs."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(set(names)):
+        *_, pool, seed, _ = name.split("-")
+        found.setdefault(pool, []).append(run_link(name, seed.removeprefix("s")))
+    return "; ".join(f"{pool} {' '.join(links)}" for pool, links in sorted(found.items(), reverse=True))
+
+
+def origin(part: pd.DataFrame) -> str:
+    """Where numbers come from, as one line that unfolds to the list of runs.
+
+    `part` holds the rows behind them, with the columns run, scale, seed, n and the cell's. What is below the
+    paper's scale or five seeds is called indicative.
+    """
+    scales = sorted(set(part["scale"]))
+    cells = part.groupby([c for c in ("label", "variant", "pool", "width", "epochs") if c in part])["seed"].nunique()
+    seeds = f"{cells.min()}" if cells.min() == cells.max() else f"{cells.min()} to {cells.max()}"
+    images = " or ".join(f"{n:,}" for n in sorted(set(part["n"])))
+    mark = "" if scales == ["paper"] and cells.min() >= FIVE_SEEDS else ", <strong>indicative</strong>"
+    names = sorted(set(part["run"]))
+    head = f"{len(names)} networks, {' and '.join(scales)} scale, {seeds} seeds a cell; n = {images} images{mark}"
+    return f"<details><summary>{head}</summary>{', '.join(map(run_link, names))}</details>"
+
+
+def table(frame: pd.DataFrame, below: str = "", raw: Iterable[str] = ()) -> str:
+    """The frame as a table with text aligned left; columns in `raw` hold HTML, `below` follows the table."""
+    shown = frame.copy()
+    for column in shown.columns:
+        if column not in raw:
+            shown[column] = [html.escape(str(v)) for v in shown[column]]
+    text = shown.to_html(index=False, escape=False, border=0).replace('class="dataframe"', 'class="records"')
+    return text + below
+
+
+def under(figure: Figure, name: str, below: str = "") -> str:
+    """Write the figure as <name>.svg and <name>.pdf; returns the links to both, and `below`."""
+    files = plots.save(figure, home() / "book" / FIGURES, name)
+    links = " · ".join(f'<a href="{FIGURES}/{f.name}" download>{f.suffix[1:].upper()}</a>' for f in files)
+    return f"<p>Download: {links}</p>{below}"
