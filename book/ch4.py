@@ -218,6 +218,7 @@ assert min(half) >= 37.5
 # show what the architecture does; trained ones, where they are recorded, what learning adds. What is missing says so
 # in the table, with the command that records it and its estimated cost.
 
+
 # %%
 def shown(question):
     """The rows of one question, as a table for the page and the networks behind them."""
@@ -287,8 +288,10 @@ HTML(gaps(absent))
 # %%
 start = rows[(rows["state"] == "untrained") & (rows["pool"] == "max")].set_index("setting")
 for setting, row in start.iterrows():
-    print(f"{setting:20} untrained, max: pool in {densities.percent(row['sn1_mean'], row['sn1_half'])} %, "
-          f"input {densities.percent(row['input_mean'], row['input_half'])} %")
+    print(
+        f"{setting:20} untrained, max: pool in {densities.percent(row['sn1_mean'], row['sn1_half'])} %, "
+        f"input {densities.percent(row['input_mean'], row['input_half'])} %"
+    )
 assert not start["sn1_mean"].max() > 0.25
 
 # %% [markdown]
@@ -365,7 +368,9 @@ figure = figures.chain(linked)
 display(figure, HTML(page.under(figure, "ch4-chain", page.origin(linked))))
 
 # %%
-paired = linked.pivot_table(index=["dataset", "label", "width", "train_images", "variant", "seed"], columns="pool", values=["input", "weights"]).dropna()
+paired = linked.pivot_table(
+    index=["dataset", "label", "width", "train_images", "variant", "seed"], columns="pool", values=["input", "weights"]
+).dropna()
 for what in ("input", "weights"):
     difference = 100 * (paired[what]["max"] - paired[what]["avg"])
     print(f"{what:8} max − avg over {len(difference)} pairs: {difference.min():+.2f} to {difference.max():+.2f} points")
@@ -405,8 +410,10 @@ display(figure, HTML(page.under(figure, "ch4-heatmaps", page.origin(behind))))
 for name, values in maps.items():
     flat = values.astype(float).reshape(len(values), -1)
     share = flat.sum(1) ** 2 / (flat**2).sum(1) / flat.shape[1]
-    print(f"{' '.join(name.split()):15} positions without gradient: {100 * (flat == 0).mean():4.1f} %, "
-          f"effective share of positions: {100 * share.min():.0f} to {100 * share.max():.0f} %")
+    print(
+        f"{' '.join(name.split()):15} positions without gradient: {100 * (flat == 0).mean():4.1f} %, "
+        f"effective share of positions: {100 * share.min():.0f} to {100 * share.max():.0f} %"
+    )
     assert (flat == 0).mean() < 0.01
 
 # %% [markdown]
@@ -416,7 +423,15 @@ for name, values in maps.items():
 # The settings of [](trail-claims), untrained, max pooling, seed 0, on the same images:
 
 # %%
-wanted = {"ReLU twin": {"neuron": "ReLU"}, "rectangular": {"surrogate": "rectangular"}, "Spiking-\nResNet": {"skip": "spiking"}, "no skip": {"skip": "none"}, "rate": {"coding": "rate"}, "latency": {"coding": "latency"}, "direct": {"coding": "direct"}}
+wanted = {
+    "ReLU twin": {"neuron": "ReLU"},
+    "rectangular": {"surrogate": "rectangular"},
+    "Spiking-\nResNet": {"skip": "spiking"},
+    "no skip": {"skip": "none"},
+    "rate": {"coding": "rate"},
+    "latency": {"coding": "latency"},
+    "direct": {"coding": "direct"},
+}
 others = {title: Run.make("sweep", pool="max", seed=0, **changes).name for title, changes in wanted.items()}
 others = {title: name for title, name in others.items() if name in names}
 maps = {title: trail.arrays("untrained", name)["input size"] for title, name in others.items()}
