@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable
+from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from . import plots
+from . import ledger, plots
 from .config import home
 from .tables import FIVE_SEEDS
 
@@ -63,3 +64,33 @@ def under(figure: Figure, name: str, below: str = "") -> str:
     files = plots.save(figure, home() / "book" / FIGURES, name)
     links = " · ".join(f'<a href="{FIGURES}/{f.name}" download>{f.suffix[1:].upper()}</a>' for f in files)
     return f"<p>Download: {links}</p>{below}"
+
+
+def runs_table(kinds: Iterable[str], root: Path | None = None) -> str:
+    """Every network with a record of one of these kinds, a row each that `run_link` leads to.
+
+    Test accuracy and cost are those of its training record, where it has one; the hardware that of its first.
+    """
+    found: dict[str, dict[str, dict]] = {}
+    for kind in kinds:
+        for record in ledger.records(kind, root):
+            found.setdefault(record["name"], {})[kind] = record
+    head = ("run", "scale", "test (%)", "n", "hardware", "minutes of training", "records in results/")
+    lines = [f"<tr>{''.join(f'<th>{h}</th>' for h in head)}</tr>"]
+    for name, records in sorted(found.items()):
+        any_ = next(iter(records.values()))
+        trained, hardware = records.get("train"), any_["provenance"]["hardware"]
+        values = (
+            ["untrained", "", ""]
+            if trained is None
+            else [
+                any_["scale"],
+                f"{100 * trained['results']['test_accuracy']:.1f}",
+                f"{trained['results']['test_n']:,}",
+            ]
+        )
+        minutes = "" if trained is None else f"{trained['provenance']['wall_seconds'] / 60:.0f}"
+        files = ", ".join(f"{kind}/" for kind in records)
+        cells = [name, *values, hardware["gpu"] or hardware["cpu"], minutes, files]
+        lines.append(f'<tr id="run-{name}">{"".join(f"<td>{html.escape(c)}</td>" for c in cells)}</tr>')
+    return f'<table class="records">{"".join(lines)}</table>'

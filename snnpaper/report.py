@@ -19,6 +19,7 @@ from .stats import over_seeds
 HELD, OTHER_SIZE, UNRESOLVED, NOT_HELD = "held", "same direction, other size", "not resolved", "not held"
 INDICATIVE, ELSEWHERE = "indicative, no verdict", "another data set, no verdict"
 UNCLEAR = "its meaning is not stated, no verdict"
+NO_VERDICT = ("", INDICATIVE, ELSEWHERE, UNCLEAR)
 
 
 _KEYS = {"value", "text", "source", "note", "dataset", "label", "unclear"}
@@ -89,6 +90,34 @@ def comparisons(root: Path | None = None, values: Path | None = None) -> pd.Data
     rows += [_row(k, v, "not measured", "", "", "", [], "") for k, v in known.items() if k not in done]
     order = list(known)
     return pd.DataFrame(sorted(rows, key=lambda r: order.index(r["key"])))
+
+
+def printed_cells(rows: pd.DataFrame) -> pd.DataFrame:
+    """The cells of the paper's Tables 1 to 3 as `comparisons` found them: paper | ours, a row a network and pool.
+
+    Ours is the recorded cell nearest the paper: its scale first, then the most seeds; attacks at 8/255. Columns:
+    data, network, pool, then per measurement paper and ours, then reading (which cell) and verdict.
+    """
+    found: dict[tuple, list[dict]] = {}
+    for row in rows[rows["key"].str.contains(r"_sew\d+$")].to_dict("records"):
+        what, pool, dataset, depth = row["key"].split("_")
+        head = (tables.DATA[dataset], depth.replace("sew", "SEW-ResNet-"), pool)
+        cell, _, attack = row["where"].partition("; ")
+        if "6/255" not in attack:
+            found.setdefault(head, []).append(row | {"what": what, "cell": cell})
+    table = []
+    for head, cells in found.items():
+        measured = [c for c in cells if c["cell"]]
+        best = max(measured, key=lambda c: (c["scale"] == "paper", int(c["seeds"])), default={"cell": ""})["cell"]
+        row = dict(zip(("data", "network", "pool"), head, strict=True))
+        for what in ("clean", "fgsm", "pgd"):
+            ours = next((c["ours"] for c in cells if c["what"] == what and c["cell"] == best and best), "missing")
+            paper = next(c["paper"] for c in cells if c["what"] == what)
+            row |= {f"{what}: paper": paper.replace("not known to us", "?"), f"{what}: ours": ours}
+        used = [c for c in measured if c["cell"] == best]
+        row["reading"] = f"{best}; {tables.reading(used[0]['scale'], int(used[0]['seeds']))}" if used else ""
+        table.append(row | {"verdict": "; ".join(sorted({c["verdict"] for c in used} - {""}))})
+    return pd.DataFrame(table)
 
 
 def _max_minus_avg(sign: int, p: pd.DataFrame, column: str = "accuracy") -> list[float]:
