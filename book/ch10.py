@@ -160,12 +160,15 @@ said_of = {"pools": f"{len(pools)} pool in the whole network", "seeds": "the ± 
 
 
 def changes(key):
-    """The measured effects of one deviation, a line each, then what is missing."""
-    lines = [
-        f"{e['effect']}: <strong>{e['points']}</strong> ({e['pool']}; {e['where']}; {e['seeds']} seeds, "
-        f"n = {e['n']:,}; {tables.reading(e['scale'], e['seeds'])}; {page.short_links(e['runs'])})"
-        for _, e in measured[measured["key"] == key].iterrows()
-    ]
+    """The measured effects of one deviation, then what is missing."""
+    lines = []
+    for effect, part in measured[measured["key"] == key].groupby("effect", sort=False):
+        values = [
+            f"<br>{e['pool']} <strong>{e['points']}</strong> ({e['where']}; n = {e['n']:,}; seeds: {page.short_links(e['runs'])};"
+            f" {tables.reading(e['scale'], e['seeds'])})"
+            for _, e in part.iterrows()
+        ]
+        lines.append(effect + ":" + "".join(values))
     for _, gap in absent[absent["key"] == key].iterrows():
         lines.append(f"missing: <code>{gap['command']}</code>, {gap['cost']}")
     return "<br>".join(lines) or said_of.get(key, "not measured")
@@ -181,9 +184,9 @@ for _, e in modes.iterrows():
     print(f"{e['key']:10} {e['pool']}: {e['points']} points, {e['seeds']} seeds")
 
 # %% [markdown]
-# Two habits of the published code pull in opposite directions: gradients of the train-mode network are gradients of another
-# function, which makes the attack weaker, and BatchNorm's statistics taken from attacked images change the network that
-# is measured. The published accuracy is what is left of both, and neither is a property of pooling.
+# Two habits of the published code are taken apart here: gradients of the train-mode network are gradients of another
+# function than the one that is evaluated, and BatchNorm's statistics taken from attacked images change the network that is
+# measured. The published accuracy is what is left of both, and neither is a property of pooling.
 #
 # ## What is missing
 #

@@ -28,7 +28,7 @@
 
 # %%
 import pandas as pd
-from IPython.display import HTML, display
+from IPython.display import HTML
 
 from snnpaper import densities, ledger, page, plots, report, tables, trail
 from snnpaper.config import Run
@@ -61,7 +61,10 @@ at = curves["0"].set_index(keys)["mean"]
 
 # %% mystnb={"figure": {"name": "fig-trail-backward", "caption": "Role of the paper's Figures 3 and 5. Non-zero share, norm and effective share of the gradient in the order of the backward pass; filled marks and full lines: trained; hollow marks and dashed lines: the same networks before training; bars: 95 % intervals over seeds."}, "image": {"alt": "Six panels over nine places from layer4 to the input. The non-zero share is at 100 per cent for both pools down to the pool's output. At the pool's input it falls to below 25 per cent with max pooling and stays at 100 with average pooling. In eval mode it is 30 to 40 per cent at conv1's output, in train mode 100 per cent. At the network's input it is at 99.9 per cent or above in all cases. Norms grow towards the input in trained networks."}}
 figure = figures.backward_pass(curves, list(densities.BACKWARD))
-display(figure, HTML(page.under(figure, "ch4-backward", page.origin(shared))))
+figure
+
+# %% tags=["hide-input"]
+HTML(page.under(figure, "ch4-backward", page.origin(shared)))
 
 # %% [markdown]
 # **What we see.** From the logits to the pool's output every entry is non-zero, in every mode, for both pools, trained
@@ -85,7 +88,10 @@ assert at["max", "trained", "train", "conv1"] > 0.99 > at["max", "trained", "eva
 # %% mystnb={"figure": {"name": "fig-trail-layers", "caption": "Non-zero share of the gradient at the output of every layer of the trained networks, in the order of the backward pass; bars: 95 % intervals over seeds."}, "image": {"alt": "Two panels, eval and train mode, over some fifty layers. Both pools lie at 100 per cent in all blocks, with a few dead channels in layer3.1 and layer4.1 for some networks. Max pooling drops at the pool's input; in eval mode it stays low through bn1 and conv1 and returns at the input."}}
 layers = densities.over(trained, ["pool", "mode", "layer"], "0")
 figure = figures.every_layer(layers)
-display(figure, HTML(page.under(figure, "ch4-layers", page.origin(trained))))
+figure
+
+# %% tags=["hide-input"]
+HTML(page.under(figure, "ch4-layers", page.origin(trained)))
 
 # %% [markdown]
 # ### Is it a matter of the threshold?
@@ -103,7 +109,10 @@ levels = pd.concat(rows)
 
 # %% mystnb={"figure": {"name": "fig-trail-thresholds", "caption": "Share of gradient entries above four thresholds at four places of the trained networks; full lines: eval mode, dotted: train mode; bars: 95 % intervals over seeds."}, "image": {"alt": "Four panels. At the input and at the pool's output all curves are near 100 per cent for every threshold. At conv1's output max pooling in eval mode is near 30, everything else near 100, falling a little for the relative threshold. At the pool's input max pooling is below 25 for every threshold."}}
 figure = figures.thresholds(levels, places)
-display(figure, HTML(page.under(figure, "ch4-thresholds", page.origin(trained))))
+figure
+
+# %% tags=["hide-input"]
+HTML(page.under(figure, "ch4-thresholds", page.origin(trained)))
 
 # %% [markdown]
 # No: the curves are nearly flat. The zeros behind max pooling are exact, and nowhere else do entries hide just above
@@ -126,7 +135,10 @@ arrays = {pool: trail.arrays("trail", n) for pool, n in with_maps.items()}
 # %% mystnb={"figure": {"name": "fig-trail-drawn", "caption": "Role of the paper's Figure 6. The gradient of one image through the first residual block and the stem, in eval mode: share of non-zero entries per position (colour) and its mean (below each box), for one trained network of each pool."}, "image": {"alt": "Two rows of twelve maps. With average pooling every map is bright. With max pooling the maps are bright up to the pool's output; the pool's input shows a grid in which every second row and column, where windows begin, is bright and the rest dark; batch norm and conv1 stay mottled; the input map is bright."}}
 figure = figures.trail({f"{pool} pool": maps for pool, maps in arrays.items()}, path)
 behind = trained[trained["run"].isin(with_maps.values()) & (trained["mode"] == "eval")].assign(n=1)
-display(figure, HTML(page.under(figure, "ch4-trail", page.origin(behind))))
+figure
+
+# %% tags=["hide-input"]
+HTML(page.under(figure, "ch4-trail", page.origin(behind)))
 
 # %% [markdown]
 # The block lets everything through: its neurons' surrogate slopes (ATan) are never zero, and the skip would carry the
@@ -157,7 +169,10 @@ for r in kept:
 # %% mystnb={"figure": {"name": "fig-trail-ties", "caption": "Max pooling on binary spikes. Left: windows by how many of their neurons fired. Right: non-zero share of the gradient at the pool's input under three rules for ties; dotted: one entry for every window. One row a network; 256 images each, eval mode."}, "image": {"alt": "Left: stacked bars; in trained networks around four fifths of the windows are silent, in untrained ones about half. Right: for each network three marks: torch's rule a little below 25 per cent, equal sharing between 70 and 95 per cent, silent windows passing nothing below 10 per cent."}}
 figure = figures.ties(kinds, rules)
 behind = main[main["run"].isin({r["name"] for r in kept}) & (main["mode"] == "eval") & (main["pool"] == "max")]
-display(figure, HTML(page.under(figure, "ch4-ties", page.origin(behind))))
+figure
+
+# %% tags=["hide-input"]
+HTML(page.under(figure, "ch4-ties", page.origin(behind)))
 
 # %%
 of_trained = [p for name, p in silent.items() if name.startswith("trained")]
@@ -195,17 +210,24 @@ HTML(page.table(near[["where", "mode", "state", "quantity", "value", "off"]], pa
 
 # %% mystnb={"figure": {"name": "fig-trail-readings", "caption": "All readings of the printed number: how many give which value (counts on a logarithmic axis)."}, "image": {"alt": "A histogram from minus 100 to 100 with most readings at zero, some near 76 at the pool's input, a few near 38 where the printed number is marked."}}
 figure = figures.readings(tried["value"].clip(-100, 100), target)
-display(figure, HTML(page.under(figure, "ch4-readings", page.origin(main))))
+figure
+
+# %% tags=["hide-input"]
+HTML(page.under(figure, "ch4-readings", page.origin(main)))
 
 # %% [markdown]
 # **At the pool's input it cannot be.** There the density falls from 100 % to what a selection of one in nine with
 # stride 2 leaves, at most 25 %: a drop of 75 points or more. **One reading comes near, for a reason of arithmetic:**
 # averaged over the pool's *input and output* the drop is half of that, at least 37.5 points, whatever the network.
 # It would be 37.88 when the density at the pool's input is 24.24 %. A hook that averages what it sees on both
-# sides of a layer would print that. It is a plausible origin and no evidence: among so many readings a few land
-# within a point by chance, and any network with max pooling lands within two.
+# sides of a layer would print that. It is a plausible origin and no evidence. Other readings come as near and mean
+# nothing: the mean over the whole stem moves with training, and passes the printed value by chance:
 
 # %%
+for state in ("untrained", "trained"):
+    rule = (tried["where"] == "whole stem") & (tried["state"] == state) & (tried["quantity"] == "points")
+    stem = tried[rule & (tried["mode"] == "eval") & (tried["threshold"] == "0")]
+    print(f"whole stem, eval mode, {state}: {stem['value'].item():.1f} points")
 half = [100 * (1 - d) / 2 for d in at.xs("sn1", level="place").xs("max")]
 print(f"half the drop at the pool's input, over states and modes: {min(half):.1f} to {max(half):.1f} points")
 assert min(half) >= 37.5
@@ -221,25 +243,23 @@ assert min(half) >= 37.5
 
 # %%
 def shown(question):
-    """The rows of one question, as a table for the page and the networks behind them."""
+    """The rows of one question, their table for the page, and the networks behind them."""
     rows = densities.ablation(question, found)
-    text = pd.DataFrame({"setting": rows["setting"], "pool": rows["pool"], "state": rows["state"]})
+    text = rows[["setting", "pool", "state"]].copy()
     for place in ("sn1", "conv1", "input"):
-        pairs = zip(rows.get(f"{place}_mean", []), rows.get(f"{place}_half", []), strict=True)
+        pairs = zip(rows[f"{place}_mean"], rows[f"{place}_half"], strict=True)
         text[f"{figures.LABELS[place]} (%)"] = [densities.percent(m, h) for m, h in pairs]
     text["effective, input (%)"] = [densities.percent(e, float("nan")) for e in rows["effective"]]
     text["norm, input"] = [f"{v:.3g}" if v == v else "" for v in rows["norm"]]
-    absent = rows["seeds"] == 0
-    text["seeds"] = [f"{s}, indicative" if 0 < s < 5 else str(s or "missing") for s in rows["seeds"]]
+    text["seeds"] = [s or "missing" for s in rows["seeds"]]
+    text["reading"] = [tables.reading("reduced", s) if s else "" for s in rows["seeds"]]
     behind = found[found["run"].isin({r for runs in rows["runs"] for r in runs}) & (found["mode"] == "eval")]
-    return rows, text[~absent], rows[absent], behind
-
-
-def gaps(rows):
-    """What is missing: setting, pool, state, command and cost."""
-    if rows.empty:
-        return "<p>Nothing is missing here.</p>"
-    return page.table(rows[["setting", "pool", "state", "command", "cost"]])
+    absent = rows.loc[rows["seeds"] == 0].reindex(columns=["setting", "pool", "state", "command", "cost"])
+    return (
+        rows,
+        HTML(page.table(text, page.origin(behind) + page.folded(absent, "missing, with command and cost"))),
+        behind,
+    )
 
 
 # %% [markdown]
@@ -250,15 +270,15 @@ def gaps(rows):
 # surrogate of compact support (rectangular, triangular) lies between. Same network, same initial weights:
 
 # %%
-rows, text, absent, behind = shown("natural")
-HTML(page.table(text, page.origin(behind)))
+rows, table, behind = shown("natural")
+table
 
 # %% mystnb={"figure": {"name": "fig-trail-natural", "caption": "Density of the gradient for spiking neurons with three surrogates and for the ReLU twin; filled: trained, hollow: untrained; bars: 95 % intervals over seeds."}, "image": {"alt": "Three panels, pool in, conv1 out and input, four rows. The spiking network with ATan and average pooling is at 100 per cent everywhere; the ReLU twin and the compact surrogates are below it at conv1's output for both pools. At the input all are near 100 per cent."}}
 figure = figures.ablation(rows, ["sn1", "conv1", "input"])
-display(figure, HTML(page.under(figure, "ch4-natural", page.origin(behind))))
+figure
 
-# %%
-HTML(gaps(absent))
+# %% tags=["hide-input"]
+HTML(page.under(figure, "ch4-natural", page.origin(behind)))
 
 # %%
 start = rows[(rows["state"] == "untrained") & (rows["pool"] == "avg")].set_index("setting")["conv1_mean"]
@@ -275,15 +295,15 @@ if start.notna().all():
 # ### "Amplified by residual coupling": is it the skip?
 
 # %%
-rows, text, absent, behind = shown("residual")
-HTML(page.table(text, page.origin(behind)))
+rows, table, behind = shown("residual")
+table
 
 # %% mystnb={"figure": {"name": "fig-trail-residual", "caption": "Density of the gradient with SEW's skip after the neuron, Spiking-ResNet's before it, and none; filled: trained, hollow: untrained; bars: 95 % intervals over seeds."}, "image": {"alt": "Three panels, three rows: the three kinds of skip do not differ visibly at the pool's input; at conv1's output and at the input they lie close together within each pool."}}
 figure = figures.ablation(rows, ["sn1", "conv1", "input"])
-display(figure, HTML(page.under(figure, "ch4-residual", page.origin(behind))))
+figure
 
-# %%
-HTML(gaps(absent))
+# %% tags=["hide-input"]
+HTML(page.under(figure, "ch4-residual", page.origin(behind)))
 
 # %%
 start = rows[(rows["state"] == "untrained") & (rows["pool"] == "max")].set_index("setting")
@@ -301,15 +321,15 @@ assert not start["sn1_mean"].max() > 0.25
 # ### "Temporally coded": is it the code?
 
 # %%
-rows, text, absent, behind = shown("temporal")
-HTML(page.table(text, page.origin(behind)))
+rows, table, behind = shown("temporal")
+table
 
 # %% mystnb={"figure": {"name": "fig-trail-temporal", "caption": "Density of the gradient under five codes and four lengths T; filled: trained, hollow: untrained; bars: 95 % intervals over seeds."}, "image": {"alt": "Three panels, eight rows: codes and lengths. At the pool's input max pooling is below 25 per cent and average pooling near 100 for every code. At conv1's output max pooling varies between codes. At the input all lie close to 100 per cent."}}
 figure = figures.ablation(rows, ["sn1", "conv1", "input"])
-display(figure, HTML(page.under(figure, "ch4-temporal", page.origin(behind))))
+figure
 
-# %%
-HTML(gaps(absent))
+# %% tags=["hide-input"]
+HTML(page.under(figure, "ch4-temporal", page.origin(behind)))
 
 # %%
 start = rows[(rows["state"] == "untrained") & (rows["pool"] == "max")].set_index("setting")["sn1_mean"]
@@ -327,21 +347,15 @@ assert not start.max() > 0.25
 # weights without gradient to zero, and zero weights stop gradients: a candidate cause of sparsity.
 
 # %%
-rows, text, absent, behind = shown("decay")
-HTML(page.table(text, page.origin(behind)))
-
-# %%
-HTML(gaps(absent))
+rows, table, behind = shown("decay")
+table
 
 # %% [markdown]
 # ### Depth
 
 # %%
-rows, text, absent, behind = shown("depth")
-HTML(page.table(text, page.origin(behind)))
-
-# %%
-HTML(gaps(absent))
+rows, table, behind = shown("depth")
+table
 
 # %% [markdown]
 # (trail-chain)=
@@ -365,7 +379,10 @@ HTML(page.table(text, page.origin(linked)))
 
 # %% mystnb={"figure": {"name": "fig-trail-chain", "caption": "Density of the input gradient against the density of the gradient by the live weights, exact zero, eval mode; a mark a trained network."}, "image": {"alt": "Marks for both pools in a narrow band of input densities close to 100 per cent; the weights' densities spread over tens of per cent without following it."}}
 figure = figures.chain(linked)
-display(figure, HTML(page.under(figure, "ch4-chain", page.origin(linked))))
+figure
+
+# %% tags=["hide-input"]
+HTML(page.under(figure, "ch4-chain", page.origin(linked)))
 
 # %%
 paired = linked.pivot_table(
@@ -404,7 +421,10 @@ titles = [CLASSES[i] if first["dataset"] == "cifar10" else str(i) for i in label
 # %% mystnb={"figure": {"name": "fig-trail-heatmaps", "caption": "Size of the input gradient of the true-class probability, summed over time steps and colours, for the same four test images; each map has its own scale. Seed 0 of each network, eval mode."}, "image": {"alt": "Four rows: a cat, two ships, an airplane. Per row the image and four maps. Untrained maps are noise with the image's outline; trained ones have mass around the object. Maps of both pools have gradient everywhere; those of average pooling are smoother, those of max pooling have a fine grid."}}
 figure = figures.heatmaps(photos, maps, titles)
 behind = main[(main["seed"] == 0) & (main["mode"] == "eval")].assign(n=trail.SHOWN)
-display(figure, HTML(page.under(figure, "ch4-heatmaps", page.origin(behind))))
+figure
+
+# %% tags=["hide-input"]
+HTML(page.under(figure, "ch4-heatmaps", page.origin(behind)))
 
 # %%
 for name, values in maps.items():
@@ -439,7 +459,10 @@ maps = {title: trail.arrays("untrained", name)["input size"] for title, name in 
 # %% mystnb={"figure": {"name": "fig-trail-heatmaps-variants", "caption": "The same four images, untrained networks with one thing changed; each map has its own scale. Max pooling, seed 0, eval mode."}, "image": {"alt": "Four rows of seven maps: all networks have gradient at every position, more or less grainy; for latency and direct coding the maps differ in grain only."}}
 figure = figures.heatmaps(photos, maps, titles)
 behind = found[found["run"].isin(others.values()) & (found["mode"] == "eval") & (found["state"] == "untrained")]
-display(figure, HTML(page.under(figure, "ch4-heatmaps-variants", page.origin(behind.assign(n=trail.SHOWN)))))
+figure
+
+# %% tags=["hide-input"]
+HTML(page.under(figure, "ch4-heatmaps-variants", page.origin(behind.assign(n=trail.SHOWN))))
 
 # %% [markdown]
 # Exact zeros are not to be seen at the input in any of them, so the maps differ in grain, not in support.

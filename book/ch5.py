@@ -30,7 +30,7 @@
 
 # %%
 import pandas as pd
-from IPython.display import HTML, display
+from IPython.display import HTML
 
 from snnpaper import comparison, cost, page, plots, report, tables
 from snnpaper.config import Run
@@ -108,7 +108,10 @@ paired = paired[(paired["method"] != "fgsm")]
 # %% mystnb={"figure": {"name": "fig-tables-differences", "caption": "Accuracy with max minus accuracy with average pooling, clean (grey) and under PGD-7 at 8/255, per threat model. Filled: 95 % interval over seeds; hollow: one seed, 95 % interval over the images. Right of zero: max pooling is better."}, "image": {"alt": "Three panels, one a threat model, a row a cell. Clean differences (grey) are the same in all. Under PGD most marks are a few points to the right of zero, several intervals contain zero."}}
 figure = figures.differences(paired)
 used = acc[acc["run"].isin({r for runs in paired["runs"] for r in runs})]
-display(figure, HTML(page.under(figure, "ch5-differences", page.origin(used))))
+figure
+
+# %% tags=["hide-input"]
+HTML(page.under(figure, "ch5-differences", page.origin(used)))
 
 # %%
 HTML(tables.bullets(tables.readings(acc)))
@@ -138,10 +141,12 @@ HTML(page.table(comparison.generalisation(learned), page.origin(learned)))
 
 # %% mystnb={"figure": {"name": "fig-tables-generalisation", "caption": "Test accuracy against the gap between training and test accuracy; a mark a network, size by width."}, "image": {"alt": "Marks of both pools mixed; gaps between minus one and a few points."}}
 figure = figures.generalisation(learned)
-display(figure, HTML(page.under(figure, "ch5-generalisation", page.origin(learned))))
+figure
+
+# %% tags=["hide-input"]
+HTML(page.under(figure, "ch5-generalisation", page.origin(learned)))
 
 # %%
-ready = learned[learned["epochs"] * learned["train_images"].where(learned["train_images"] > 0, 45_000) >= 90_000]
 gaps = 100 * (learned["train"] - learned["test"])
 print(f"gap over all {len(learned)} networks: {gaps.min():.1f} to {gaps.max():.1f} points")
 
@@ -176,11 +181,13 @@ for title, rule in {
 by_depth = pd.concat(rows)
 
 # %% mystnb={"figure": {"name": "fig-tables-depth", "caption": "Accuracy against depth, clean and under PGD-7 in two threat models (a panel each, none shared); bars: 95 % Wilson interval over the images, one seed."}, "image": {"alt": "Three panels with depth 18, 34 and 50 on the horizontal axis where recorded; accuracies of both pools with their intervals."}}
-if len(by_depth):
-    figure = figures.depth(by_depth)
-    display(figure, HTML(page.under(figure, "ch5-depth", page.origin(by_depth))))
-else:
-    print("no network of the sweep's profile is recorded yet")
+figure = figures.depth(by_depth) if len(by_depth) else None
+figure
+
+# %% tags=["hide-input"]
+HTML(
+    page.under(figure, "ch5-depth", page.origin(by_depth)) if figure else "<p>Missing: no network of this profile.</p>"
+)
 
 # %%
 absent = [r for runs in sweep.values() for r in runs if r.name not in set(acc["run"])]
@@ -223,7 +230,10 @@ ours = pgd.assign(pgd=100 * pgd["accuracy"], clean=[100 * clean[r] for r in pgd[
 
 # %% mystnb={"figure": {"name": "fig-tables-defences", "caption": "Clean against PGD accuracy in pixel space at 8/255: reported by others (hollow) and measured here (filled, a mark a network). Networks, data splits and numbers of steps differ; the tables above say how."}, "image": {"alt": "Two panels, CIFAR-10 and CIFAR-100. Reported defences lie at 64 to 93 per cent clean accuracy; without adversarial training their PGD accuracy is near zero up to 21, with it 9 to 48. Networks measured here have 39 to 56 per cent clean accuracy on CIFAR-10 and 4 to 9 under PGD."}}
 figure = figures.defences(comparison.defences(), ours)
-display(figure, HTML(page.under(figure, "ch5-defences", page.origin(pgd))))
+figure
+
+# %% tags=["hide-input"]
+HTML(page.under(figure, "ch5-defences", page.origin(pgd)))
 
 # %% [markdown]
 # A point below and left of the hollow diamonds is no defence at this scale: it loses clean accuracy and does not gain robust
@@ -241,6 +251,6 @@ display(figure, HTML(page.under(figure, "ch5-defences", page.origin(pgd))))
 #
 # ## Try
 #
-# - `python -m snnpaper train --profile sweep --arch resnet34 --pool avg`: adds a point to {numref}`fig-tables-depth`.
+# - `python -m snnpaper train --profile sweep --arch resnet34 --pool avg`: adds a point to the figure of [](tables-depth).
 # - Put a number of Table 1 into `book/paper_values.yml`: where on [](ch-report) does it appear?
 # - Sort the defences by clean accuracy instead: which of them pay for what they gain?

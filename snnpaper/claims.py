@@ -37,7 +37,15 @@ def _row(claim: str, quantity: str, pairs: Iterable[float], where: str, n, scale
     values, runs = list(pairs), sorted(set(runs))
     head = {"claim": claim, "quantity": quantity, "where": where}
     if not values:
-        return head | {"ours": "not measured", "seeds": 0, "images": "", "scale": "", "verdict": "", "runs": []}
+        return head | {
+            "where": "",
+            "ours": "not measured",
+            "seeds": 0,
+            "images": "",
+            "scale": "",
+            "verdict": "",
+            "runs": [],
+        }
     mean, half = over_seeds(values)
     digits = 2 if abs(100 * mean) < 1 else 1
     ours = f"{100 * mean:+.{digits}f}" + ("" if math.isnan(half) else f" ± {100 * half:.{digits}f}")

@@ -142,7 +142,22 @@ def ablation(question: str, found: pd.DataFrame, root: Path | None = None) -> pd
         row |= {"norm": at["norm"].mean(), "effective": (at["effective"] / at["size"]).mean()}
         row |= {"seeds": at["seed"].nunique(), "n": at["n"].min(), "runs": sorted(at["run"]), "scale": wanted.scale}
         rows.append(row)
-    return pd.DataFrame(rows)
+    columns = [f"{place}_{part}" for place in STEM for part in ("mean", "half")]
+    columns = [
+        "setting",
+        "pool",
+        "state",
+        *columns,
+        "norm",
+        "effective",
+        "seeds",
+        "n",
+        "runs",
+        "scale",
+        "command",
+        "cost",
+    ]
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _alike(run: Run, wanted: Run, state: str) -> bool:
@@ -217,7 +232,8 @@ def locate(target: float, found: pd.DataFrame) -> pd.DataFrame:
 
 
 def percent(mean: float, half: float) -> str:
-    """ "23.6 ± 0.4": a density in per cent with its interval, when there is one."""
+    """ "23.6 ± 0.4": a density in per cent with its interval, when there is one; two digits close to 100."""
     if math.isnan(mean):
         return ""
-    return f"{100 * mean:.1f}" + ("" if math.isnan(half) else f" ± {100 * half:.1f}")
+    digits = 2 if 0.99 < mean < 1 else 1
+    return f"{100 * mean:.{digits}f}" + ("" if math.isnan(half) else f" ± {100 * half:.{digits}f}")

@@ -45,8 +45,13 @@ def origin(part: pd.DataFrame) -> str:
     images = " or ".join(f"{n:,}" for n in sorted(set(part["n"])))
     mark = "" if scales == ["paper"] and cells.min() >= FIVE_SEEDS else ", <strong>indicative</strong>"
     names = sorted(set(part["run"]))
-    head = f"{len(names)} networks, {' and '.join(scales)} scale, {seeds} seeds a cell; n = {images} images{mark}"
+    head = f"{_count(len(names), 'network')}, {' and '.join(scales)} scale, {_count(seeds, 'seed')} a cell"
+    head += f"; n = {_count(images, 'image')}{mark}"
     return f"<details><summary>{head}</summary>{', '.join(map(run_link, names))}</details>"
+
+
+def _count(number: int | str, noun: str) -> str:
+    return f"{number} {noun}{'' if str(number) == '1' else 's'}"
 
 
 def table(frame: pd.DataFrame, below: str = "", raw: Iterable[str] = ()) -> str:
@@ -57,6 +62,13 @@ def table(frame: pd.DataFrame, below: str = "", raw: Iterable[str] = ()) -> str:
             shown[column] = [html.escape(str(v)) for v in shown[column]]
     text = shown.to_html(index=False, escape=False, border=0).replace('class="dataframe"', 'class="records"')
     return text + below
+
+
+def folded(frame: pd.DataFrame, what: str) -> str:
+    """A table behind a line that counts its rows ("3 missing, with command and cost"); nothing for no rows."""
+    if frame.empty:
+        return ""
+    return f"<details><summary>{len(frame)} {html.escape(what)}</summary>{table(frame)}</details>"
 
 
 def under(figure: Figure, name: str, below: str = "") -> str:

@@ -110,7 +110,7 @@ def trade_off(frame: pd.DataFrame, space: str, protocol: str = "sound") -> pd.Da
 
     Per cent. With several seeds: mean ± half-width of the 95 % t interval over seeds; with one: the
     value and its 95 % interval over the images in brackets. "McNemar" is the p-value per image of the
-    difference, the largest over seeds. Fewer than five seeds are marked indicative.
+    difference, the largest over seeds. Fewer than five seeds or a reduced scale is marked indicative.
     """
     part = frame[(frame["space"] == "clean") | (frame["space"] == space) & (frame["protocol"] == protocol)]
     keys = [k for k in CELL if k != "pool"] + _MEASURED + ["n"]
@@ -142,8 +142,8 @@ def p_text(p: float) -> str:
 
 
 def reading(scale: str, seeds: int) -> str:
-    """How a row may be read: its scale, and whether it has too few seeds for a verdict."""
-    return f"{scale} scale" + ("" if seeds >= FIVE_SEEDS else ", indicative")
+    """How a row may be read: its scale, and whether that or the number of seeds leaves it without a verdict."""
+    return f"{scale} scale" + ("" if scale == "paper" and seeds >= FIVE_SEEDS else ", indicative")
 
 
 DATA = {"digits": "digits", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "cifar10dvs": "CIFAR10-DVS"}

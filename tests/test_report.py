@@ -16,7 +16,7 @@ VALUES = home() / "book" / "paper_values.yml"
 @pytest.fixture
 def copy(tmp_path):
     """A copy of the committed records and of the paper's values."""
-    shutil.copytree(home() / "results", tmp_path / "results")
+    shutil.copytree(home() / "results", tmp_path / "results", ignore=shutil.ignore_patterns("untrained", "trail"))
     shutil.copy(VALUES, tmp_path / "values.yml")
     return tmp_path
 
