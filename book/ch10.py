@@ -73,7 +73,7 @@ for seeds, scale in ((4, "paper"), (5, "reduced")):
 cells = rows["key"].str.contains(r"_sew\d+$")
 shown = rows.loc[~cells, ["claim", "paper", "ours", "where", "seeds", "images", "scale", "verdict"]].copy()
 shown["runs"] = [page.short_links(r) for r in rows.loc[~cells, "runs"]]
-HTML(page.table(shown, raw=["runs"]))
+HTML(page.table(shown, raw=["runs"], once=["claim", "paper"]))
 
 # %% [markdown]
 # "Not known to us" marks a value that the paper has and that no source we could read states. Numbers under *runs* are
@@ -95,7 +95,7 @@ print(
 
 # %%
 printed = report.printed_cells(rows)
-HTML(page.table(printed))
+HTML(page.table(printed, once=["data", "network"]))
 
 # %% [markdown]
 # (report-claims)=
@@ -108,7 +108,7 @@ HTML(page.table(printed))
 said = claims.claims()
 shown = said[["claim", "quantity", "ours", "direction here", "where", "seeds", "images", "scale", "verdict"]].fillna("")
 shown["runs"] = [page.short_links(r) if len(r) < 13 else f"{len(r)} networks" for r in said["runs"]]
-HTML(page.table(shown, raw=["runs"]))
+HTML(page.table(shown, raw=["runs"], once=["claim", "quantity"]))
 
 # %%
 for word, number in said["direction here"].dropna().value_counts().sort_index().items():
@@ -128,7 +128,7 @@ for word, number in said["direction here"].dropna().value_counts().sort_index().
 # %%
 marks = claims.failures()
 shown = marks.drop(columns="runs").assign(runs=[page.short_links(r) for r in marks["runs"]])
-HTML(page.table(shown, raw=["runs"]))
+HTML(page.table(shown, raw=["runs"], once=["mark", "quantity"]))
 
 # %% [markdown]
 # By these marks an undefended network is "overfit" in one threat model and not in another, at the same weights. They
@@ -195,7 +195,7 @@ for _, e in modes.iterrows():
 
 # %%
 grid = comparison.grid(tables.accuracies())
-HTML(page.table(grid[["data", "network", "seeds at paper scale", "command", "cost"]]))
+HTML(page.table(grid[["data", "network", "seeds at paper scale", "command", "cost"]], once=["data"]))
 
 # %% [markdown]
 # (report-runs)=

@@ -63,7 +63,7 @@ at = curves["0"].set_index(keys)["mean"]
 figure = figures.backward_pass(curves, list(densities.BACKWARD))
 figure
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 HTML(page.under(figure, "ch4-backward", page.origin(shared)))
 
 # %% [markdown]
@@ -90,7 +90,7 @@ layers = densities.over(trained, ["pool", "mode", "layer"], "0")
 figure = figures.every_layer(layers)
 figure
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 HTML(page.under(figure, "ch4-layers", page.origin(trained)))
 
 # %% [markdown]
@@ -111,7 +111,7 @@ levels = pd.concat(rows)
 figure = figures.thresholds(levels, places)
 figure
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 HTML(page.under(figure, "ch4-thresholds", page.origin(trained)))
 
 # %% [markdown]
@@ -137,7 +137,7 @@ figure = figures.trail({f"{pool} pool": maps for pool, maps in arrays.items()}, 
 behind = trained[trained["run"].isin(with_maps.values()) & (trained["mode"] == "eval")].assign(n=1)
 figure
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 HTML(page.under(figure, "ch4-trail", page.origin(behind)))
 
 # %% [markdown]
@@ -171,7 +171,7 @@ figure = figures.ties(kinds, rules)
 behind = main[main["run"].isin({r["name"] for r in kept}) & (main["mode"] == "eval") & (main["pool"] == "max")]
 figure
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 HTML(page.under(figure, "ch4-ties", page.origin(behind)))
 
 # %%
@@ -212,7 +212,7 @@ HTML(page.table(near[["where", "mode", "state", "quantity", "value", "off"]], pa
 figure = figures.readings(tried["value"].clip(-100, 100), target)
 figure
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 HTML(page.under(figure, "ch4-readings", page.origin(main)))
 
 # %% [markdown]
@@ -245,7 +245,7 @@ assert min(half) >= 37.5
 def shown(question):
     """The rows of one question, their table for the page, and the networks behind them."""
     rows = densities.ablation(question, found)
-    text = rows[["setting", "pool", "state"]].copy()
+    text = rows[["setting", "state", "pool"]].copy()
     for place in ("sn1", "conv1", "input"):
         pairs = zip(rows[f"{place}_mean"], rows[f"{place}_half"], strict=True)
         text[f"{figures.LABELS[place]} (%)"] = [densities.percent(m, h) for m, h in pairs]
@@ -255,11 +255,8 @@ def shown(question):
     text["reading"] = [tables.reading("reduced", s) if s else "" for s in rows["seeds"]]
     behind = found[found["run"].isin({r for runs in rows["runs"] for r in runs}) & (found["mode"] == "eval")]
     absent = rows.loc[rows["seeds"] == 0].reindex(columns=["setting", "pool", "state", "command", "cost"])
-    return (
-        rows,
-        HTML(page.table(text, page.origin(behind) + page.folded(absent, "missing, with command and cost"))),
-        behind,
-    )
+    below = page.origin(behind) + page.folded(absent, "missing, with command and cost")
+    return rows, HTML(page.table(text, below, once=["setting", "state"])), behind
 
 
 # %% [markdown]
@@ -277,7 +274,7 @@ table
 figure = figures.ablation(rows, ["sn1", "conv1", "input"])
 figure
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 HTML(page.under(figure, "ch4-natural", page.origin(behind)))
 
 # %%
@@ -302,7 +299,7 @@ table
 figure = figures.ablation(rows, ["sn1", "conv1", "input"])
 figure
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 HTML(page.under(figure, "ch4-residual", page.origin(behind)))
 
 # %%
@@ -328,7 +325,7 @@ table
 figure = figures.ablation(rows, ["sn1", "conv1", "input"])
 figure
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 HTML(page.under(figure, "ch4-temporal", page.origin(behind)))
 
 # %%
@@ -375,13 +372,13 @@ text = pd.DataFrame({
     "live share (%)": (100 * linked["live"]).round(1), "images (weights)": linked["n_weights"],
     "reading": [tables.reading(s, 1) for s in linked["scale"]],
 })  # fmt: skip
-HTML(page.table(text, page.origin(linked)))
+HTML(page.table(text, page.origin(linked), once=["network", "pool"]))
 
 # %% mystnb={"figure": {"name": "fig-trail-chain", "caption": "Density of the input gradient against the density of the gradient by the live weights, exact zero, eval mode; a mark a trained network."}, "image": {"alt": "Marks for both pools in a narrow band of input densities close to 100 per cent; the weights' densities spread over tens of per cent without following it."}}
 figure = figures.chain(linked)
 figure
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 HTML(page.under(figure, "ch4-chain", page.origin(linked)))
 
 # %%
@@ -423,7 +420,7 @@ figure = figures.heatmaps(photos, maps, titles)
 behind = main[(main["seed"] == 0) & (main["mode"] == "eval")].assign(n=trail.SHOWN)
 figure
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 HTML(page.under(figure, "ch4-heatmaps", page.origin(behind)))
 
 # %%
@@ -461,7 +458,7 @@ figure = figures.heatmaps(photos, maps, titles)
 behind = found[found["run"].isin(others.values()) & (found["mode"] == "eval") & (found["state"] == "untrained")]
 figure
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 HTML(page.under(figure, "ch4-heatmaps-variants", page.origin(behind.assign(n=trail.SHOWN))))
 
 # %% [markdown]

@@ -50,7 +50,7 @@ acc, learned = tables.published(everything), tables.published(tables.training())
 
 # %%
 grid = comparison.grid(everything)
-HTML(page.table(grid))
+HTML(page.table(grid, once=["data"]))
 
 # %%
 complete = (grid["cost"] == "complete").sum()
@@ -60,12 +60,10 @@ assert set(grid.loc[grid["data"] == "CIFAR10-DVS", "cost"].str[:11]) <= {cost.AB
 
 # %%
 def shown(space, protocol):
-    """One threat model's table for the page, with repeated names left out, and the rows behind it."""
+    """One threat model's table for the page, and where it comes from."""
     text = tables.trade_off(acc, space, protocol).reset_index()
-    twice = text[["data", "network"]].duplicated()
-    text.loc[twice, ["data", "network"]] = ""
     used = acc[(acc["space"] == space) & (acc["protocol"] == protocol)]
-    return HTML(page.table(text, page.origin(used)))
+    return HTML(page.table(text, page.origin(used), once=["data", "network"]))
 
 
 # %% [markdown]
@@ -110,7 +108,7 @@ figure = figures.differences(paired)
 used = acc[acc["run"].isin({r for runs in paired["runs"] for r in runs})]
 figure
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 HTML(page.under(figure, "ch5-differences", page.origin(used)))
 
 # %%
@@ -137,13 +135,13 @@ if size is not None and len(paired):
 # training images and test images, both measured in eval mode.
 
 # %%
-HTML(page.table(comparison.generalisation(learned), page.origin(learned)))
+HTML(page.table(comparison.generalisation(learned), page.origin(learned), once=["data", "network"]))
 
 # %% mystnb={"figure": {"name": "fig-tables-generalisation", "caption": "Test accuracy against the gap between training and test accuracy; a mark a network, size by width."}, "image": {"alt": "Marks of both pools mixed; gaps between minus one and a few points."}}
 figure = figures.generalisation(learned)
 figure
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 HTML(page.under(figure, "ch5-generalisation", page.origin(learned)))
 
 # %%
@@ -232,7 +230,7 @@ ours = pgd.assign(pgd=100 * pgd["accuracy"], clean=[100 * clean[r] for r in pgd[
 figure = figures.defences(comparison.defences(), ours)
 figure
 
-# %% tags=["hide-input"]
+# %% tags=["remove-input"]
 HTML(page.under(figure, "ch5-defences", page.origin(pgd)))
 
 # %% [markdown]

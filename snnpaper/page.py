@@ -17,6 +17,7 @@ from .config import home
 from .tables import FIVE_SEEDS
 
 FIGURES = "_static/figures"
+_LONG = 24  # characters; a longer text may be broken
 
 
 def run_link(name: str, text: str | None = None) -> str:
@@ -54,12 +55,26 @@ def _count(number: int | str, noun: str) -> str:
     return f"{number} {noun}{'' if str(number) == '1' else 's'}"
 
 
-def table(frame: pd.DataFrame, below: str = "", raw: Iterable[str] = ()) -> str:
-    """The frame as a table with text aligned left; columns in `raw` hold HTML, `below` follows the table."""
-    shown = frame.copy()
+def table(frame: pd.DataFrame, below: str = "", raw: Iterable[str] = (), once: Iterable[str] = ()) -> str:
+    """The frame as a table with text aligned left; `below` follows it.
+
+    Columns in `raw` hold HTML; those in `once` show a value only where it, or one to its left in `once`, changes.
+    Long texts get a wide column, short ones are not broken.
+    """
+    shown, head = frame.copy(), []
     for column in shown.columns:
+        texts = [str(v) for v in frame[column]]
         if column not in raw:
-            shown[column] = [html.escape(str(v)) for v in shown[column]]
+            texts = [html.escape(t) for t in texts]
+        if column in once:
+            head.append(column)
+            repeats = (frame[head] == frame[head].shift()).all(axis=1)
+            texts = ["" if again else t for t, again in zip(texts, repeats, strict=True)]
+        if column == "command":
+            texts = [t and f"<code>{t}</code>" for t in texts]
+        longest = max((len(str(v)) for v in frame[column]), default=0)
+        kind = "wide" if longest > _LONG or column in raw else "short"
+        shown[column] = [f'<div class="{kind}">{t}</div>' for t in texts]
     text = shown.to_html(index=False, escape=False, border=0).replace('class="dataframe"', 'class="records"')
     return text + below
 

@@ -36,6 +36,12 @@ def test_tables_escape_all_but_what_is_html():
     assert "p &lt; 0.001" in text and "<em>x</em>" in text and text.endswith("BELOW") and 'class="records"' in text
 
 
+def test_repeated_values_are_shown_once_and_again_when_what_is_left_of_them_changes():
+    frame = pd.DataFrame({"a": ["x", "x", "y"], "b": ["u", "u", "u"], "c": ["1", "1", "2"]})
+    cells = re.findall(r'<div class="short">(.*?)</div>', page.table(frame, once=["a", "b"]))
+    assert cells == ["x", "u", "1", "", "", "1", "y", "u", "2"]
+
+
 def test_links_lead_to_rows_that_exist(tmp_path):
     shutil.copytree(ROOT / "results", tmp_path / "results")
     name = ledger.records("train", tmp_path / "results")[0]["name"]
