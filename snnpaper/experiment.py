@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from . import data, ledger, sparsity, zoo
 from .attacks.standard import Attack, robust
-from .config import Run, home
+from .config import Run
 from .data import Images
 from .pixel import correct
 from .train import train
@@ -60,7 +60,7 @@ def train_stage(run: Run, device: str = "cpu", progress: bool = True) -> nn.Modu
     checksums = {"weights_sha256": zoo.sha256(net), "data_sha256": {k: v.sha256 for k, v in splits.items()}}
     ledger.append("train", run, results, done.seconds, **checksums)
     zoo.card(run)
-    (home() / "runs" / f"{run.name}.pt").unlink(missing_ok=True)
+    done.forget()
     return net
 
 
