@@ -7,6 +7,8 @@ Parameter names are SpikingJelly's, so weights move between the two.
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -146,7 +148,8 @@ class SpikingResNet(nn.Module):
                 nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, spikes: Tensor) -> Tensor:
-        with torch.autocast(spikes.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+        half = self.precision == "bf16"
+        with torch.autocast(spikes.device.type, torch.bfloat16) if half else contextlib.nullcontext():
             x = self.sn1(_frames(spikes, self.conv1, self.bn1))
             x = _frames(x, self.maxpool)
             x = self.layer4(self.layer3(self.layer2(self.layer1(x))))

@@ -7,11 +7,13 @@ A checkpoint holds all that the next step depends on; order, flips and code nois
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import math
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -93,18 +95,17 @@ class Trainer:
             self.save()
 
     def save(self) -> None:
-        """Write the checkpoint whole or not at all."""
+        """Write the checkpoint, if this training keeps one."""
         if not self._path:
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         state = {
             "net": self.net.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "progress": (self.epoch, self.step, self.sums, self.curves, self.seconds),
         }
-        partial = self._path.with_suffix(f".{os.getpid()}.part")
-        torch.save(state, partial)
-        os.replace(partial, self._path)
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_whole(self._path, buffer.getvalue())
         self._saved = time.monotonic()
 
     def forget(self) -> None:
@@ -170,6 +171,14 @@ def train(
             bar.update()
     trainer.net.eval()
     return trainer
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Replace a file by `content`, whole or not at all, whatever kills the process."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    partial.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(partial, path)
 
 
 @contextlib.contextmanager
