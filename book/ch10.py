@@ -32,16 +32,14 @@ rows = report.comparisons()
 # %% [markdown]
 # ## The rules, fixed before the runs
 #
-# - A verdict needs the paper's scale (width 64, batches of 16, 100 epochs, the whole training split) and five
-#   seeds. Anything less is **indicative**: it is shown, with its interval, and decides nothing.
-# - With both, the 95 % interval over seeds is compared with the paper's value or range. They meet: **held**.
-#   They do not, but the interval has the paper's sign: **same direction, other size**. The interval contains
-#   zero: **not resolved**. The other sign: **not held**.
+# [](ch-rules) has them. In short: a verdict needs the paper's scale and five seeds, anything less is **indicative**; the
+# 95 % interval over seeds is compared with the paper's value or range (**held**; **same direction, other size**; **not
+# resolved**; **not held**). Two additions for what this page needs, made while no run at the paper's scale was recorded:
+#
 # - A claim that says "more than" without a number is about the sign of a difference. With both, the interval lies above
 #   zero: **held**; below: **not held**; it contains zero: **not resolved**.
 # - A number of a stated data set says nothing about another one, and a number whose meaning we do not know gets no
 #   verdict.
-# - The last epoch's weights are measured. The test set chooses nothing.
 #
 # The rules are two functions, and these are their cases:
 

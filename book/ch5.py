@@ -32,7 +32,7 @@
 import pandas as pd
 from IPython.display import HTML
 
-from snnpaper import comparison, cost, page, plots, report, tables
+from snnpaper import comparison, gaps, page, plots, report, tables
 from snnpaper.config import Run
 from snnpaper.plots import comparison as figures
 
@@ -55,7 +55,7 @@ HTML(page.table(grid, once=["data"]))
 # %%
 complete = (grid["cost"] == "complete").sum()
 print(f"{complete} of {len(grid)} cells of the paper's grid are complete at the paper's scale")
-assert set(grid.loc[grid["data"] == "CIFAR10-DVS", "cost"].str[:11]) <= {cost.ABSENT[:11], "complete"}
+assert set(grid.loc[grid["data"] == "CIFAR10-DVS", "cost"].str[:11]) <= {gaps.ABSENT[:11], "complete"}
 
 
 # %%
@@ -190,7 +190,7 @@ HTML(
 # %%
 absent = [r for runs in sweep.values() for r in runs if r.name not in set(acc["run"])]
 missing = pd.DataFrame(
-    [{"network": r.label, "pool": r.pool, "command": cost.command(r), "cost": cost.hours_text(r)} for r in absent]
+    [{"network": r.label, "pool": r.pool, "command": gaps.command(r), "cost": gaps.time_text(r)} for r in absent]
 )
 HTML(page.table(missing) if len(missing) else "<p>All three depths are recorded for both pools.</p>")
 
@@ -217,7 +217,7 @@ used = acc[(acc["dataset"] == "cifar100") & (acc["space"] == "pixel")]
 HTML(
     page.table(
         beside,
-        page.origin(used) if len(used) else f"<p>CIFAR-100 here: missing; {cost.missing('cifar100')['command']}</p>",
+        page.origin(used) if len(used) else f"<p>CIFAR-100 here: missing; {gaps.missing('cifar100')['command']}</p>",
     )
 )
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from . import cost, tables
+from . import gaps, tables
 from .config import home
 from .stats import over_seeds
 
@@ -37,7 +37,7 @@ def grid(acc: pd.DataFrame, root: Path | None = None) -> pd.DataFrame:
                 for (w, e, n), p in less
             ]
             row = {"data": tables.DATA[dataset], "network": label, "seeds at paper scale": _count(seeds)}
-            missing = cost.missing(dataset, root, arch=arch)
+            missing = gaps.missing(dataset, root, arch=arch)
             enough = min(seeds.values()) >= tables.FIVE_SEEDS
             row |= {"below it, indicative": "; ".join(below) or "none"}
             rows.append(row | ({"command": "", "cost": "complete"} if enough else missing))

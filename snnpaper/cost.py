@@ -1,93 +1,73 @@
-"""What a missing run would take: the exact command, and its cost estimated from the recorded runs."""
+"""What a run costs: the arithmetic of its training, and the time recorded runs took for theirs."""
 
 from __future__ import annotations
 
 import functools
 import statistics
-from dataclasses import fields
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from . import ledger
-from .config import ALLOWED, PROFILES, Run
-from .data import CLASSES
-from .models import build
-
-ABSENT = "data absent"
-
-
-def command(run: Run) -> str:
-    """The shell command that trains, attacks and measures `run`, from the profile that needs the fewest flags."""
-    calls = []
-    for profile in PROFILES:
-        base = Run.make(profile)
-        flags = [f"--{f.name} {v}" for f in fields(Run) if (v := getattr(run, f.name)) != getattr(base, f.name)]
-        calls.append((len(flags), " ".join(["python -m snnpaper train --profile", profile, *flags])))
-    return min(calls)[1]
+from .config import Run
+from .data import CLASSES, TRAIN_IMAGES
+from .models import SpikingResNet
 
 
 @functools.cache
-def _work(arch: str, width: int, skip: str, classes: int) -> float:
-    """Multiply-adds of one forward pass of one image in one time step."""
-    net, total = build(Run(arch=arch, width=width, skip=skip)).eval(), 0
+def _macs(classes: int, arch: str, skip: str, width: int) -> int:
+    """Multiply-adds of one forward pass of one frame, counted on a network without memory."""
+    counts: list[int] = []
 
-    def count(module, inputs, out):
-        nonlocal total
-        total += out[0].numel() * module.weight[0].numel()
+    def count(m: nn.Module, inputs: tuple, out: torch.Tensor) -> None:
+        per_output = m.weight[0].numel()
+        counts.append(out.numel() * per_output)
 
-    for m in net.modules():
-        if isinstance(m, nn.Conv2d):
-            m.register_forward_hook(count)
-    with torch.no_grad():
-        net(torch.zeros(1, 1, 3, 32, 32))
-    return float(total)
+    with torch.device("meta"):
+        net = SpikingResNet(classes, arch, width, skip=skip).eval()
+        for m in net.modules():
+            if isinstance(m, nn.Conv2d | nn.Linear):
+                m.register_forward_hook(count)
+        net(torch.empty(1, 1, 3, 32, 32))
+    return sum(counts)
 
 
 def work(run: Run) -> float:
-    """Multiply-adds of one forward pass per image times the images that training passes."""
-    images = run.train_images or (45_000 if run.dataset.startswith("cifar") else 1_197)
-    return _work(run.arch, run.width, run.skip, CLASSES[run.dataset]) * run.T * images * run.epochs
+    """Multiply-adds of the whole training: 3 passes (forward, two backward) over T frames an image."""
+    images = min(run.train_images or TRAIN_IMAGES[run.dataset], TRAIN_IMAGES[run.dataset])
+    return 3.0 * run.T * run.epochs * images * _macs(CLASSES[run.dataset], run.arch, run.skip, run.width)
 
 
-def hours(run: Run, root: Path | None = None) -> tuple[float, str] | None:
-    """Estimated hours of training and the hardware they are for; None without a record to scale from.
+def machine(hardware: dict) -> str:
+    """The accelerator, or without one the processor, of a record's hardware."""
+    return hardware["gpu"] or hardware["cpu"]
 
-    The recorded runs of the nearest cost per image (all seeds and pools alike) are scaled by `work`; their
-    median is taken. Attacks and measurements come on top.
+
+def estimate(run: Run, records: list[dict]) -> tuple[float, str] | None:
+    """Seconds that training `run` would take on this machine, and what that rests on; None without records.
+
+    The median time per multiply-add over the recorded trainings at the width nearest to the run's (narrow
+    networks are bound by memory, wide ones by arithmetic): those on this machine's processor or accelerator
+    where there are any, else those on another of the same sort.
     """
-    known: dict[float, list[tuple[float, str]]] = {}
-    per_image = _work(run.arch, run.width, run.skip, CLASSES[run.dataset])
-    for record in ledger.records("train", root):
-        other, p = Run.from_dict(record["config"]), record["provenance"]
-        own = _work(other.arch, other.width, other.skip, CLASSES[other.dataset])
-        rate = p["wall_seconds"] / work(other)
-        distance = abs(torch.tensor(own / per_image).log().item())
-        known.setdefault(round(distance, 3), []).append((rate, p["hardware"]["gpu"] or p["hardware"]["cpu"]))
-    if not known:
+    here = ledger.hardware()
+    images = [r for r in records if r["config"]["dataset"] != "digits"]
+    sort = [r for r in images if bool(r["provenance"]["hardware"]["gpu"]) == bool(here["gpu"])]
+    same = [r for r in sort if machine(r["provenance"]["hardware"]) == machine(here)]
+    found = same or sort
+    if not found:
         return None
-    nearest = known[min(known)]
-    return statistics.median(r for r, _ in nearest) * work(run) / 3600, nearest[0][1]
+    nearest = min({r["config"]["width"] for r in found}, key=lambda w: abs(w - run.width))
+    found = [r for r in found if r["config"]["width"] == nearest]
+    rate = statistics.median(r["provenance"]["wall_seconds"] / work(Run.from_dict(r["config"])) for r in found)
+    where = "on this machine" if same else f"on {machine(found[0]['provenance']['hardware'])}"
+    return rate * work(run), f"from {len(found)} run{'s' * (len(found) > 1)} at width {nearest} {where}"
 
 
-def hours_text(run: Run, root: Path | None = None) -> str:
-    """ "about 3 h (AMD EPYC, one thread)", in minutes below an hour."""
-    found = hours(run, root)
-    if found is None:
-        return "unknown: no run is recorded yet"
-    value, machine = found
-    return (f"about {value:.0f} h" if value >= 1 else f"about {60 * value:.0f} min") + f" ({machine})"
-
-
-def missing(dataset: str, root: Path | None = None, **changes) -> dict[str, str]:
-    """{"command", "cost"} of the run that `changes` describe at the published setting on `dataset`.
-
-    A data set that this version cannot read is "data absent", with the command that will read it.
-    """
-    if dataset in ALLOWED["dataset"]:
-        run = Run(dataset=dataset, **changes)
-        return {"command": command(run), "cost": hours_text(run, root)}
-    given = Run(**changes)
-    text = command(given).replace("--profile paper", f"--profile paper --dataset {dataset}")
-    return {"command": text, "cost": f"{ABSENT}: no reader for its event files yet"}
+def duration(seconds: float) -> str:
+    """Seconds as a reader says them: 40 s, 12 min, 5.1 h, 3.9 days."""
+    for unit, size, limit in (("s", 1, 90), ("min", 60, 90 * 60), ("h", 3600, 48 * 3600)):
+        if seconds < limit:
+            value = seconds / size
+            return f"{value:.1f} {unit}" if unit == "h" and value < 10 else f"{value:.0f} {unit}"
+    return f"{seconds / 86400:.1f} days"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from . import cost, ledger
+from . import gaps, ledger
 from .config import Run
 from .models import build
 from .sparsity import THRESHOLDS, live_share
@@ -167,8 +167,8 @@ def _alike(run: Run, wanted: Run, state: str) -> bool:
 
 def _missing(wanted: Run, state: str, root: Path | None) -> dict[str, str]:
     if state == "trained":
-        return {"command": cost.command(wanted), "cost": cost.hours_text(wanted, root)}
-    call = cost.command(wanted).replace("snnpaper train", "snnpaper.trail --untrained")
+        return {"command": gaps.command(wanted), "cost": gaps.time_text(wanted, root)}
+    call = gaps.command(wanted).replace("snnpaper train", "snnpaper.trail --untrained")
     return {"command": call, "cost": "under a minute"}
 
 

@@ -20,7 +20,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from . import cost, data, ledger, tables, zoo
+from . import data, gaps, ledger, tables, zoo
 from .attacks.standard import Attack, threat
 from .config import Run
 from .data import Images
@@ -184,7 +184,7 @@ def missing(root: Path | None = None) -> pd.DataFrame:
         for pool in ("max", "avg"):
             run = Run.make("sweep", **{"pool": pool} | changes)
             if run.name not in names and run.pool == pool:
-                rows.append({"key": key, "command": cost.command(run), "cost": cost.hours_text(run, root)})
+                rows.append({"key": key, "command": gaps.command(run), "cost": gaps.time_text(run, root)})
     return pd.DataFrame(rows, columns=["key", "command", "cost"])
 
 

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from snnpaper import cost, densities, ledger
+from snnpaper import densities, gaps, ledger
 from snnpaper.config import Run
 from snnpaper.sparsity import THRESHOLDS
 
@@ -111,7 +111,7 @@ def test_weights_leave_out_what_meets_padding_only(root):
 
 def test_commands_run_what_they_name():
     for run in (Run(), Run.make("sweep", coding="rate"), Run.make("cpu", dataset="cifar100", pool="avg", seed=3)):
-        words = cost.command(run).split()
+        words = gaps.command(run).split()
         assert words[:5] == ["python", "-m", "snnpaper", "train", "--profile"]
         flags = dict(zip(words[6::2], words[7::2], strict=True))
         given = {k.removeprefix("--"): type(getattr(run, k.removeprefix("--")))(v) for k, v in flags.items()}
@@ -121,13 +121,11 @@ def test_commands_run_what_they_name():
 def test_costs_scale_with_work_and_absent_data_says_so(tmp_path):
     run = Run.make("cpu")
     write(tmp_path, "train", run, 1.0)
-    hours, machine = cost.hours(run, tmp_path)
-    assert (hours, machine) == (pytest.approx(60 / 3600), "C")
-    assert cost.hours(run.but(epochs=40), tmp_path)[0] == pytest.approx(10 * hours)
-    assert cost.hours(run.but(T=5, train_images=22_500), tmp_path)[0] == pytest.approx(hours / 4)
-    assert 6 < cost.hours(run.but(width=64), tmp_path)[0] / hours < 16
-    assert "no run is recorded" in cost.hours_text(run, tmp_path / "empty")
-    gone = cost.missing("cifar10dvs", tmp_path, arch="resnet34")
+    assert gaps.time_text(run, tmp_path) == "60 s of training on C"
+    assert gaps.time_text(run.but(epochs=40), tmp_path) == "10 min of training on C"
+    assert gaps.time_text(run.but(T=5, train_images=22_500), tmp_path) == "15 s of training on C"
+    assert "no run is recorded" in gaps.time_text(run, tmp_path / "empty")
+    gone = gaps.missing("cifar10dvs", tmp_path, arch="resnet34")
     assert gone["cost"].startswith("data absent") and "--dataset cifar10dvs --arch resnet34" in gone["command"]
 
 
