@@ -69,8 +69,9 @@ for seeds, scale in ((4, "paper"), (5, "reduced")):
 
 # %%
 cells = rows["key"].str.contains(r"_sew\d+$")
-shown = rows.loc[~cells, ["claim", "paper", "ours", "where", "seeds", "images", "scale", "verdict"]].copy()
-shown["runs"] = [page.short_links(r) for r in rows.loc[~cells, "runs"]]
+shown = rows.loc[~cells, ["claim", "paper", "ours", "where", "seeds", "images", "scale", "verdict", "runs"]].copy()
+shown["scale"] = [tables.reading(r["scale"], int(r["seeds"])) if r["scale"] else "" for _, r in shown.iterrows()]
+shown["runs"] = [page.short_links(r) for r in shown["runs"]]
 HTML(page.table(shown, raw=["runs"], once=["claim", "paper"]))
 
 # %% [markdown]

@@ -59,7 +59,7 @@ keys = ["pool", "state", "mode", "place"]
 curves = {measure: densities.over(shared, keys, measure) for measure in ("0", "norm", "share")}
 at = curves["0"].set_index(keys)["mean"]
 
-# %% mystnb={"figure": {"name": "fig-trail-backward", "caption": "Role of the paper's Figures 3 and 5. Non-zero share, norm and effective share of the gradient in the order of the backward pass; filled marks and full lines: trained; hollow marks and dashed lines: the same networks before training; bars: 95 % intervals over seeds."}, "image": {"alt": "Six panels over nine places from layer4 to the input. The non-zero share is at 100 per cent for both pools down to the pool's output. At the pool's input it falls to below 25 per cent with max pooling and stays at 100 with average pooling. In eval mode it is 30 to 40 per cent at conv1's output, in train mode 100 per cent. At the network's input it is at 99.9 per cent or above in all cases. Norms grow towards the input in trained networks."}}
+# %% mystnb={"figure": {"name": "fig-trail-backward", "caption": "Role of the paper's Figures 3 and 5. Non-zero share, norm and effective share of the gradient in the order of the backward pass; filled marks and full lines: trained; hollow marks and dashed lines: the same networks before training; bars: 95 % intervals over seeds."}, "image": {"alt": "Six panels over nine places from layer4 to the input. The non-zero share is full for both pools down to the pool's output. At the pool's input it falls below a quarter with max pooling and stays full with average pooling. With max pooling it is still low at conv1's output in eval mode and full there in train mode. At the network's input it is full, or nearly, in all cases. Norms are larger in trained networks and grow towards the pool. The effective share falls steadily for both pools."}}
 figure = figures.backward_pass(curves, list(densities.BACKWARD))
 figure
 
@@ -85,7 +85,7 @@ assert at["max", "trained", "train", "conv1"] > 0.99 > at["max", "trained", "eva
 # %% [markdown]
 # The same for every layer that was probed, trained networks only:
 
-# %% mystnb={"figure": {"name": "fig-trail-layers", "caption": "Non-zero share of the gradient at the output of every layer of the trained networks, in the order of the backward pass; bars: 95 % intervals over seeds."}, "image": {"alt": "Two panels, eval and train mode, over some fifty layers. Both pools lie at 100 per cent in all blocks, with a few dead channels in layer3.1 and layer4.1 for some networks. Max pooling drops at the pool's input; in eval mode it stays low through bn1 and conv1 and returns at the input."}}
+# %% mystnb={"figure": {"name": "fig-trail-layers", "caption": "Non-zero share of the gradient at the output of every layer of the trained networks, in the order of the backward pass; bars: 95 % intervals over seeds."}, "image": {"alt": "Two panels, eval and train mode, over some fifty layers. Both pools are full in all blocks, or nearly where channels are dead. Max pooling drops at the pool's input; in eval mode it stays low through bn1 and conv1 and returns at the input."}}
 layers = densities.over(trained, ["pool", "mode", "layer"], "0")
 figure = figures.every_layer(layers)
 figure
@@ -107,7 +107,7 @@ rows = [
 ]
 levels = pd.concat(rows)
 
-# %% mystnb={"figure": {"name": "fig-trail-thresholds", "caption": "Share of gradient entries above four thresholds at four places of the trained networks; full lines: eval mode, dotted: train mode; bars: 95 % intervals over seeds."}, "image": {"alt": "Four panels. At the input and at the pool's output all curves are near 100 per cent for every threshold. At conv1's output max pooling in eval mode is near 30, everything else near 100, falling a little for the relative threshold. At the pool's input max pooling is below 25 for every threshold."}}
+# %% mystnb={"figure": {"name": "fig-trail-thresholds", "caption": "Share of gradient entries above four thresholds at four places of the trained networks; full lines: eval mode, dotted: train mode; bars: 95 % intervals over seeds."}, "image": {"alt": "Four panels. At the input and at the pool's output all curves are flat and full. At conv1's output max pooling in eval mode is low at every threshold, everything else near full, falling a little for the relative threshold. At the pool's input max pooling is below a quarter at every threshold."}}
 figure = figures.thresholds(levels, places)
 figure
 
@@ -166,7 +166,7 @@ for r in kept:
     }
     silent[name] = p
 
-# %% mystnb={"figure": {"name": "fig-trail-ties", "caption": "Max pooling on binary spikes. Left: windows by how many of their neurons fired. Right: non-zero share of the gradient at the pool's input under three rules for ties; dotted: one entry for every window. One row a network; 256 images each, eval mode."}, "image": {"alt": "Left: stacked bars; in trained networks around four fifths of the windows are silent, in untrained ones about half. Right: for each network three marks: torch's rule a little below 25 per cent, equal sharing between 70 and 95 per cent, silent windows passing nothing below 10 per cent."}}
+# %% mystnb={"figure": {"name": "fig-trail-ties", "caption": "Max pooling on binary spikes. Left: windows by how many of their neurons fired. Right: non-zero share of the gradient at the pool's input under three rules for ties; dotted: one entry for every window. One row a network; 256 images each, eval mode."}, "image": {"alt": "Left: stacked bars; most windows are silent in trained networks, about half in untrained ones. Right: for each network three marks: torch's rule a little below a quarter, equal sharing far to the right of it, silent windows passing nothing far to the left."}}
 figure = figures.ties(kinds, rules)
 behind = main[main["run"].isin({r["name"] for r in kept}) & (main["mode"] == "eval") & (main["pool"] == "max")]
 figure
@@ -208,7 +208,7 @@ print(f"{len(tried)} readings, {(tried['off'].abs() <= 1).sum()} within one poin
 near = distinct.head(8).assign(value=lambda f: f["value"].round(2), off=lambda f: f["off"].round(2))
 HTML(page.table(near[["where", "mode", "state", "quantity", "value", "off"]], page.origin(main)))
 
-# %% mystnb={"figure": {"name": "fig-trail-readings", "caption": "All readings of the printed number: how many give which value (counts on a logarithmic axis)."}, "image": {"alt": "A histogram from minus 100 to 100 with most readings at zero, some near 76 at the pool's input, a few near 38 where the printed number is marked."}}
+# %% mystnb={"figure": {"name": "fig-trail-readings", "caption": "All readings of the printed number: how many give which value (counts on a logarithmic axis)."}, "image": {"alt": "A histogram from minus 100 to 100 with most readings at zero, some at the far right from the pool's input, and a few where the printed number is marked."}}
 figure = figures.readings(tried["value"].clip(-100, 100), target)
 figure
 
@@ -219,8 +219,7 @@ HTML(page.under(figure, "ch4-readings", page.origin(main)))
 # **At the pool's input it cannot be.** There the density falls from 100 % to what a selection of one in nine with
 # stride 2 leaves, at most 25 %: a drop of 75 points or more. **One reading comes near, for a reason of arithmetic:**
 # averaged over the pool's *input and output* the drop is half of that, at least 37.5 points, whatever the network.
-# It would be 37.88 when the density at the pool's input is 24.24 %. A hook that averages what it sees on both
-# sides of a layer would print that. It is a plausible origin and no evidence. Other readings come as near and mean
+# A hook that averages what it sees on both sides of a layer would print a number of this size. It is a plausible origin and no evidence. Other readings come as near and mean
 # nothing: the mean over the whole stem moves with training, and passes the printed value by chance:
 
 # %%
@@ -228,6 +227,7 @@ for state in ("untrained", "trained"):
     rule = (tried["where"] == "whole stem") & (tried["state"] == state) & (tried["quantity"] == "points")
     stem = tried[rule & (tried["mode"] == "eval") & (tried["threshold"] == "0")]
     print(f"whole stem, eval mode, {state}: {stem['value'].item():.1f} points")
+print(f"density at the pool's input at which half the drop is {target:g}: {100 - 2 * target:.2f} %")
 half = [100 * (1 - d) / 2 for d in at.xs("sn1", level="place").xs("max")]
 print(f"half the drop at the pool's input, over states and modes: {min(half):.1f} to {max(half):.1f} points")
 assert min(half) >= 37.5
@@ -270,7 +270,7 @@ def shown(question):
 rows, table, behind = shown("natural")
 table
 
-# %% mystnb={"figure": {"name": "fig-trail-natural", "caption": "Density of the gradient for spiking neurons with three surrogates and for the ReLU twin; filled: trained, hollow: untrained; bars: 95 % intervals over seeds."}, "image": {"alt": "Three panels, pool in, conv1 out and input, four rows. The spiking network with ATan and average pooling is at 100 per cent everywhere; the ReLU twin and the compact surrogates are below it at conv1's output for both pools. At the input all are near 100 per cent."}}
+# %% mystnb={"figure": {"name": "fig-trail-natural", "caption": "Density of the gradient for spiking neurons with three surrogates and for the ReLU twin; filled: trained, hollow: untrained; bars: 95 % intervals over seeds."}, "image": {"alt": "Three panels, pool in, conv1 out and input, four rows. The spiking network with ATan and average pooling is full everywhere; the ReLU twin and the compact surrogates are far below it at conv1's output, for both pools. At the input all are nearly full."}}
 figure = figures.ablation(rows, ["sn1", "conv1", "input"])
 figure
 
@@ -321,7 +321,7 @@ assert not start["sn1_mean"].max() > 0.25
 rows, table, behind = shown("temporal")
 table
 
-# %% mystnb={"figure": {"name": "fig-trail-temporal", "caption": "Density of the gradient under five codes and four lengths T; filled: trained, hollow: untrained; bars: 95 % intervals over seeds."}, "image": {"alt": "Three panels, eight rows: codes and lengths. At the pool's input max pooling is below 25 per cent and average pooling near 100 for every code. At conv1's output max pooling varies between codes. At the input all lie close to 100 per cent."}}
+# %% mystnb={"figure": {"name": "fig-trail-temporal", "caption": "Density of the gradient under five codes and four lengths T; filled: trained, hollow: untrained; bars: 95 % intervals over seeds."}, "image": {"alt": "Three panels, eight rows: codes and lengths. At the pool's input max pooling is below a quarter and average pooling full for every code. At conv1's output max pooling varies between codes. At the input all are nearly full."}}
 figure = figures.ablation(rows, ["sn1", "conv1", "input"])
 figure
 
@@ -374,7 +374,7 @@ text = pd.DataFrame({
 })  # fmt: skip
 HTML(page.table(text, page.origin(linked), once=["network", "pool"]))
 
-# %% mystnb={"figure": {"name": "fig-trail-chain", "caption": "Density of the input gradient against the density of the gradient by the live weights, exact zero, eval mode; a mark a trained network."}, "image": {"alt": "Marks for both pools in a narrow band of input densities close to 100 per cent; the weights' densities spread over tens of per cent without following it."}}
+# %% mystnb={"figure": {"name": "fig-trail-chain", "caption": "Density of the input gradient against the density of the gradient by the live weights, exact zero, eval mode; a mark a trained network."}, "image": {"alt": "Marks for both pools in a very narrow band of input densities just below full; average pooling at its right end. The weights' densities lie between a half and three quarters and do not rise with it."}}
 figure = figures.chain(linked)
 figure
 
