@@ -145,8 +145,8 @@ figure
 HTML(page.under(figure, "ch5-generalisation", page.origin(learned)))
 
 # %%
-gaps = 100 * (learned["train"] - learned["test"])
-print(f"gap over all {len(learned)} networks: {gaps.min():.1f} to {gaps.max():.1f} points")
+gap = 100 * (learned["train"] - learned["test"])
+print(f"gap over all {len(learned)} networks: {gap.min():.1f} to {gap.max():.1f} points")
 
 # %% [markdown]
 # After a few epochs there is hardly a gap to compare: these networks underfit, and a difference in test accuracy
