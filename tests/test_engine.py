@@ -92,7 +92,8 @@ def test_half_precision_moves_few_spikes_and_says_how_many():
     assert 0 < shares["all"] < 0.1 and set(shares) - {"all"} == {n for n, m in net.named_modules() if isinstance(m, IF)}
     assert net.precision == "fp32" and net.training
     half = build(Run.make("demo", width=8, precision="bf16"))
-    a, b = net.eval()(x), half.eval()(x)
+    a, b = net.eval()(x), half.eval()(x.requires_grad_())
+    assert torch.autograd.grad(b.sum(), x)[0].abs().max() > 0
     assert b.dtype == torch.float32 and not torch.equal(a, b)
     torch.testing.assert_close(a, b, rtol=0.2, atol=0.2)
 
