@@ -104,6 +104,39 @@ def compare(setting: dict, kinds: dict[str, type], device: str, rounds: int) -> 
     return rows
 
 
+# Operators by what they do; everything else is "rest" (dispatch, the code, sums over time).
+GROUPS = {
+    "convolution": ("aten::mkldnn_convolution", "aten::convolution_backward", "aten::_convolution", "cudnn"),
+    "neuron": ("_IF", "_IFBackward"),
+    "BatchNorm": ("batch_norm",),
+    "pool": ("max_pool2d", "avg_pool2d"),
+    "optimiser": ("Optimizer.step",),
+}
+
+
+def profile(setting: dict, device: str) -> dict[str, float]:
+    """Share of a train step's processor time by group of operators, neurons with all they call."""
+    run = Run.make("paper", **setting)
+    ours = Ours(run, *batch_of(run.batch_size, device))
+    for _ in range(3):
+        ours.train_step()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as took:
+        for _ in range(5):
+            ours.train_step()
+    events = took.key_averages()
+    total = sum(e.self_cpu_time_total for e in events)
+    parts = {
+        group: sum(
+            e.cpu_time_total if group in ("neuron", "optimiser") else e.self_cpu_time_total
+            for e in events
+            if (e.key in names if group == "neuron" else any(n in e.key for n in names))
+        )
+        for group, names in GROUPS.items()
+    }
+    shares = {group: part / total for group, part in parts.items()}
+    return shares | {"rest": 1 - sum(shares.values())}
+
+
 def cost(setting: dict, device: str, kept: bool = True) -> dict:
     """Seconds a train step, and the peak memory it adds, of one setting; in a process of its own."""
     if kept:
@@ -134,6 +167,7 @@ def main() -> None:
     keep_freed_memory()
     rows = [row for s in tqdm(grid, desc="compare") for row in compare(s, CONTENDERS, args.device, args.rounds)]
     tried = [row for s in tqdm(grid[::2], desc="variants") for row in compare(s, VARIANTS, args.device, args.rounds)]
+    profiles = [s | {"shares": profile(s, args.device)} for s in grid[::2]]
     few = encode(batch_of(32, "cpu")[0], "phase", 10)
     weights = {w: trained(Run.make("paper", width=w)) for w in (16, 64)}
     moved = {}
@@ -141,7 +175,8 @@ def main() -> None:
         if state:
             net = Ours(Run.make("paper", width=width), *batch_of(2, "cpu"), state).net
             moved[width] = differing_spikes(net, few)["all"]
-    results = {"compared": rows, "variants": tried, "costs": costs, "freed_memory": returned, "differing_spikes": moved}
+    results = {"compared": rows, "variants": tried, "profiles": profiles, "costs": costs}
+    results |= {"freed_memory": returned, "differing_spikes": moved}
     print(table(rows))
     name = f"{args.device.partition(':')[0]}-{datetime.now(UTC):%Y%m%dT%H%M}"
     record = {"kind": "speed", "name": name, "config": {"rounds": args.rounds}, "scale": "none", "results": results}
