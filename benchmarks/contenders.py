@@ -10,13 +10,12 @@ import torch
 import torch.nn.functional as F
 from spikingjelly.activation_based import encoding, functional, neuron, surrogate
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from snnpaper.attacks.early import pgd_any_iterate
 from snnpaper.attacks.standard import Attack, threat
 from snnpaper.coding import PHASES
 from snnpaper.config import Run
-from snnpaper.models import Block, SpikingResNet, build
+from snnpaper.models import SpikingResNet, build, folded
 from snnpaper.neurons import IF
 from snnpaper.train import optimiser_of, train_step
 
@@ -43,19 +42,21 @@ class Ours:
     def change(self, net: SpikingResNet) -> None:
         """What a variant does to the network."""
 
+    def fold(self, net: SpikingResNet) -> SpikingResNet:
+        """The network an attack takes its gradients from."""
+        return folded(net)
+
     def train_step(self) -> None:
         train_step(self.net, self.optimiser, self.run, self.x, self.y)
 
     def attack(self) -> None:
-        model, clean = threat(self.net.eval(), self.run, self.x, self.published)
+        model, clean = threat(self.fold(self.net), self.run, self.x, self.published)
         self.published.on(model)(clean, self.y)
-        self.net.train()
 
     def early(self) -> None:
         x, y = self.many
-        model, clean = threat(self.net.eval(), self.run, x, self.published)
+        model, clean = threat(self.fold(self.net), self.run, x, self.published)
         pgd_any_iterate(model, clean, y, EPS, STEP, STEPS, batch_size=self.run.batch_size)
-        self.net.train()
 
 
 def _replace(net: nn.Module, kind: type, make) -> None:
@@ -79,9 +80,10 @@ class LibraryNeuron(Ours):
         functional.reset_net(self.net)
         super().train_step()
 
-    def attack(self) -> None:
-        self.net.register_forward_pre_hook(lambda net, _: functional.reset_net(net))
-        super().attack()
+    def fold(self, net: SpikingResNet) -> SpikingResNet:
+        net = super().fold(net)
+        net.register_forward_pre_hook(lambda net, _: functional.reset_net(net))
+        return net
 
 
 class LoopNeuron(Ours):
@@ -89,15 +91,6 @@ class LoopNeuron(Ours):
 
     def change(self, net: SpikingResNet) -> None:
         _replace(net, IF, lambda ours: IF(ours.surrogate, ours.alpha, ours.detach_reset, plain=True))
-
-
-class LibraryStem(Ours):
-    """Ours with torch's own input gradient of the stem."""
-
-    def change(self, net: SpikingResNet) -> None:
-        stem = nn.Conv2d(3, net.conv1.out_channels, 7, 2, 3, bias=False).to(net.conv1.weight.device)
-        stem.weight = net.conv1.weight
-        net.conv1 = stem
 
 
 class DefaultOrder(Ours):
@@ -122,19 +115,11 @@ class PlanesReused(Ours):
         net.conv1 = Reuse()
 
 
-class Folded(Ours):
-    """Ours with BatchNorm folded into the convolutions before it (attack only: in eval mode)."""
+class Unfolded(Ours):
+    """Ours without BatchNorm folded into the convolutions under attack."""
 
-    def change(self, net: SpikingResNet) -> None:
-        net.eval()
-        for block in [net, *(m for m in net.modules() if isinstance(m, Block))]:
-            for i in range(1, 2 if block is net else block.depth + 1):
-                fused = fuse_conv_bn_eval(getattr(block, f"conv{i}"), getattr(block, f"bn{i}"))
-                setattr(block, f"conv{i}", fused)
-                setattr(block, f"bn{i}", nn.Identity())
-            if block is not net and block.downsample is not None:
-                block.downsample[0] = fuse_conv_bn_eval(block.downsample[0], block.downsample[1])
-                block.downsample[1] = nn.Identity()
+    def fold(self, net: SpikingResNet) -> SpikingResNet:
+        return net.eval()
 
 
 class HalfPrecision(Ours):
@@ -153,7 +138,6 @@ class Plain(LibraryNeuron):
 
     def change(self, net: SpikingResNet) -> None:
         super().change(net)
-        LibraryStem.change(self, net)
         DefaultOrder.change(self, net)
         self.encoder = encoding.WeightedPhaseEncoder(PHASES)
 
@@ -231,11 +215,14 @@ VARIANTS = {
     "ours": Ours,
     "SpikingJelly's neuron": LibraryNeuron,
     "the reference loop as neuron": LoopNeuron,
-    "torch's stem gradient": LibraryStem,
     "torch's default memory order": DefaultOrder,
     "planes 9 and 10 reused": PlanesReused,
-    "BatchNorm folded": Folded,
+    "BatchNorm left in place": Unfolded,
     "bfloat16": HalfPrecision,
 }
 # In eval mode only; and only where the ten planes are the code's own, which a spike-space attack makes untrue.
-ONLY = {"BatchNorm folded": "attack", "planes 9 and 10 reused": "train_step"}
+ONLY = {
+    "BatchNorm left in place": "attack",
+    "stem gradient by parity": "attack",
+    "planes 9 and 10 reused": "train_step",
+}

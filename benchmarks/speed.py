@@ -26,7 +26,6 @@ from benchmarks.contenders import CONTENDERS, ONLY, VARIANTS, Ours
 from snnpaper import data, ledger, zoo
 from snnpaper.coding import encode
 from snnpaper.config import Run
-from snnpaper.engine import keep_freed_memory
 from snnpaper.precision import differing_spikes
 from snnpaper.train import write_whole
 
@@ -45,11 +44,15 @@ COSTS = [{}] + [{k: v} for k, vs in {
 _MANY = 4  # batches that early exit works on
 
 
-def batch_of(n: int, device: str, size: int = 32) -> tuple[Tensor, Tensor]:
+def batch_of(n: int, device: str) -> tuple[Tensor, Tensor]:
     """n test images of CIFAR-10 where it is on disk, else noise."""
-    if size == 32 and data.available("cifar10"):
-        images = data.load("cifar10")["test"].first(n)
-        return images.x.to(device), images.y.to(device)
+    if not data.available("cifar10"):
+        return noise(n, device)
+    images = data.load("cifar10")["test"].first(n)
+    return images.x.to(device), images.y.to(device)
+
+
+def noise(n: int, device: str, size: int = 32) -> tuple[Tensor, Tensor]:
     g = torch.Generator().manual_seed(0)
     x = torch.randint(0, 256, (n, 3, size, size), dtype=torch.uint8, generator=g)
     return x.to(device), torch.randint(0, 10, (n,), generator=g).to(device)
@@ -137,14 +140,12 @@ def profile(setting: dict, device: str) -> dict[str, float]:
     return shares | {"rest": 1 - sum(shares.values())}
 
 
-def cost(setting: dict, device: str, kept: bool = True) -> dict:
-    """Seconds a train step, and the peak memory it adds, of one setting; in a process of its own."""
-    if kept:
-        keep_freed_memory()
+def cost(setting: dict, device: str) -> dict:
+    """Seconds a train step, and the peak memory it adds, of one setting on noise; in a process of its own."""
     size = setting.get("size", 32)
     run = Run.make("cpu", **{k: v for k, v in setting.items() if k != "size"})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    ours = Ours(run, *batch_of(run.batch_size, device, size))
+    ours = Ours(run, *noise(run.batch_size, device, size))
     q1, median, q3 = interleaved({"ours": ours.train_step}, device, 5)["ours"]
     if device.startswith("cuda"):
         peak = torch.cuda.max_memory_allocated()
@@ -162,9 +163,6 @@ def main() -> None:
     grid = GPU_GRID if args.device.startswith("cuda") else CPU_GRID
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as apart:
         costs = [apart.submit(cost, s, args.device).result() for s in tqdm(COSTS, desc="cost")]
-        returned = {k: apart.submit(cost, {"width": w}, args.device, k == "kept").result()["median"] for k, w in
-                    (("kept", 64), ("returned", 64))}  # fmt: skip
-    keep_freed_memory()
     rows = [row for s in tqdm(grid, desc="compare") for row in compare(s, CONTENDERS, args.device, args.rounds)]
     tried = [row for s in tqdm(grid[::2], desc="variants") for row in compare(s, VARIANTS, args.device, args.rounds)]
     profiles = [s | {"shares": profile(s, args.device)} for s in grid[::2]]
@@ -176,7 +174,7 @@ def main() -> None:
             net = Ours(Run.make("paper", width=width), *batch_of(2, "cpu"), state).net
             moved[width] = differing_spikes(net, few)["all"]
     results = {"compared": rows, "variants": tried, "profiles": profiles, "costs": costs}
-    results |= {"freed_memory": returned, "differing_spikes": moved}
+    results |= {"differing_spikes": moved}
     print(table(rows))
     name = f"{args.device.partition(':')[0]}-{datetime.now(UTC):%Y%m%dT%H%M}"
     record = {"kind": "speed", "name": name, "config": {"rounds": args.rounds}, "scale": "none", "results": results}
