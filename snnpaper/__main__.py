@@ -14,7 +14,6 @@ from . import campaign as campaigns
 from . import data, ledger
 from .campaign import GRID
 from .config import PROFILES, Run, parse
-from .engine import keep_freed_memory
 from .experiment import BATTERY, SHORT_BATTERY, run_all, train_stage
 from .models import ENGINES
 
@@ -30,7 +29,9 @@ def main(argv: list[str] | None = None) -> int:
     train.add_argument("--no-measure", action="store_true", help="stop after training")
     train.add_argument("--short", action="store_true", help="attack at eps 8/255 by the sound protocol only")
     train.add_argument("--render", action="store_true", help="chapter 3 of this run, into rendered/")
-    train.add_argument("--engine", default="fast", choices=ENGINES, help="plain: torch's own operators throughout")
+    train.add_argument(
+        "--engine", default="fast", choices=ENGINES, help="plain: the reference neuron, no captured steps"
+    )
     campaign = commands.add_parser("campaign", help="compute what the ledger lacks of the grid; resumes after any stop")
     campaign.add_argument("--grid", type=Path, default=GRID)
     campaign.add_argument("--block", help="only the blocks with this in their name")
@@ -50,12 +51,10 @@ def main(argv: list[str] | None = None) -> int:
         elif args.command == "status":
             print(campaigns.status(args.grid))
         elif args.command == "campaign":
-            keep_freed_memory()
             options = {"block": args.block, "device": args.device, "budget_minutes": args.budget_minutes}
             options["together"] = args.together
             campaigns.run(args.grid, render_chapter=not args.no_render, **options)
         else:
-            keep_freed_memory()
             run, device = parse({k: getattr(args, k) for k in ("profile", "device", *(f.name for f in fields(Run)))})
             ledger.provenance()  # before anything on disk can change under a long run
             if args.no_measure:

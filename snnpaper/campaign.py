@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -136,12 +138,14 @@ def run(
 
 def render(run: Run) -> Path:
     """Chapter 3 of a run, executed by papermill and drawn from its records: rendered/<name>.ipynb."""
-    import papermill
-
     book, out = GRID.parents[1] / "book", home() / "rendered" / f"{run.name}.ipynb"
     out.parent.mkdir(parents=True, exist_ok=True)
-    given = {"profile": "paper"} | {k: v for k, v in run.to_dict().items() if v != getattr(Run.make("paper"), k)}
-    papermill.execute_notebook(book / "ch3.ipynb", out, given, cwd=book, progress_bar=False)
+    given = {k: v for k, v in run.to_dict().items() if v != getattr(Run.make("paper"), k)}
+    parameters = [x for k, v in ({"profile": "paper"} | given).items() for x in ("-p", k, str(v))]
+    papermill = [sys.executable, "-m", "papermill", "ch3.ipynb", str(out), *parameters, "--no-progress-bar"]
+    done = subprocess.run(papermill, cwd=book, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"chapter 3 of {run.name} was not rendered:\n{done.stderr[-2000:]}")
     return out
 
 

@@ -63,6 +63,18 @@ def test_a_fooled_image_keeps_what_fooled_it(attacked):
         assert torch.equal(model(adversarial).argmax(1) == y, standing)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_captured_attack_is_the_eager_attack(attacked, monkeypatch):
+    model, x, y = (a.to("cuda") for a in attacked)
+    settings = {"eps": 6 / 255, "alpha": 2 / 255, "steps": 5, "batch_size": 16}
+    a = pgd_any_iterate(model, x, y, **settings)
+    monkeypatch.setattr("snnpaper.attacks.early.Captured", lambda step, *args, **kwargs: step)
+    b = pgd_any_iterate(model, x, y, **settings)
+    assert torch.equal(a[0], b[0])
+    torch.testing.assert_close(a[1], b[1])
+
+
 def test_more_iterates_never_leave_more_standing(attacked):
     model, x, y = attacked
     few, many = (pgd_any_iterate(model, x, y, eps=6 / 255, alpha=2 / 255, steps=s)[0] for s in (1, 6))

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..engine import Captured
+
 
 def pgd_any_iterate(
     model: nn.Module,
@@ -30,19 +32,38 @@ def pgd_any_iterate(
     iterate that fooled it; the others hold their last one. `early_exit` False computes the solved images
     too, at full cost and with the same answer.
     """
+    gradient = _gradient(model, x, y, batch_size)
     noise = torch.rand(x.shape, generator=torch.Generator().manual_seed(seed)).to(x)
     adversarial = (x + eps * (2 * noise - 1)).clamp(0, 1)
     standing = torch.ones(len(x), dtype=torch.bool, device=x.device)
     for step in range(steps + 1):
         work = standing.nonzero()[:, 0] if early_exit else torch.arange(len(x), device=x.device)
         for i in work.split(batch_size):
-            point = adversarial[i].requires_grad_(step < steps)
-            logits = model(point)
+            point = adversarial[i]
+            if step == steps:
+                with torch.no_grad():
+                    standing[i] &= model(point).argmax(1) == y[i]
+                continue
+            logits, grad = gradient(point, y[i])
             standing[i] &= logits.argmax(1) == y[i]
-            if step < steps:  # the sum, not the mean: an image's gradient does not depend on its batch
-                (grad,) = torch.autograd.grad(F.cross_entropy(logits, y[i], reduction="sum"), point)
-                moved = point.detach() + alpha * grad.sign()
-                moved = torch.min(torch.max(moved, x[i] - eps), x[i] + eps).clamp(0, 1)
-                keep = standing[i].view(-1, *[1] * (x.ndim - 1))
-                adversarial[i] = torch.where(keep, moved, point.detach())
+            moved = point + alpha * grad.sign()
+            moved = torch.min(torch.max(moved, x[i] - eps), x[i] + eps).clamp(0, 1)
+            keep = standing[i].view(-1, *[1] * (x.ndim - 1))
+            adversarial[i] = torch.where(keep, moved, point)
     return standing, adversarial
+
+
+def _gradient(model: nn.Module, x: Tensor, y: Tensor, batch_size: int):
+    """(inputs, labels) -> (logits, input gradient); on CUDA full batches replay one captured graph."""
+
+    def eager(point: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        point = point.detach().requires_grad_()
+        logits = model(point)
+        # the sum, not the mean: an image's gradient does not depend on its batch
+        (grad,) = torch.autograd.grad(F.cross_entropy(logits, y, reduction="sum"), point)
+        return logits.detach(), grad
+
+    if not x.is_cuda or len(x) < batch_size:
+        return eager
+    captured = Captured(eager, (x[:batch_size], y[:batch_size]), state=list)
+    return lambda point, y: captured(point, y) if len(point) == batch_size else eager(point, y)

@@ -1,0 +1,68 @@
+"""The appendix's tables follow the record, and the benchmark's contenders do the same work."""
+
+import copy
+
+import pytest
+import torch
+
+from benchmarks import contenders
+from benchmarks import speed as bench
+from snnpaper import ledger, speed
+from snnpaper.config import Run
+
+SMALL = Run.make("paper", width=4, T=2, batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def record():
+    return speed.newest("cpu")
+
+
+def test_ratios_follow_the_times(record):
+    changed = copy.deepcopy(record)
+    for row in changed["results"]["compared"]:
+        if row["contender"] == "ours":
+            row["images_per_s"] *= 2
+    a, b = speed.compared(record), speed.compared(changed)
+    torch.testing.assert_close(torch.tensor(b["speed over plain"]), 2 * torch.tensor(a["speed over plain"]))
+    torch.testing.assert_close(torch.tensor(b["time over the floor's"]), torch.tensor(a["time over the floor's"]) / 2)
+    assert a["with early exit"].isna().sum() == (a["what"] == "train step").sum()
+
+
+def test_every_axis_of_the_cost_figure_has_its_points(record):
+    points = speed.costs(record)
+    assert points.groupby("axis").size().to_dict() == {"T": 4, "arch": 3, "batch_size": 4, "size": 3, "width": 3}
+    figure = speed.cost_figure(points)
+    drawn = figure.axes[0].lines[0].get_xydata()
+    assert drawn.tolist() == points[points["axis"] == "T"][["value", "ms"]].to_numpy().tolist()
+
+
+def test_no_record_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
+    with pytest.raises(ledger.LedgerError, match="no speed record for cuda.*make bench"):
+        speed.newest("cuda")
+
+
+def test_all_contenders_compute_the_same_step():
+    """Plain, ours and the variants train to the same loss from the same weights; otherwise times mean nothing."""
+    x, y = bench.noise(8, "cpu")
+    weights = contenders.Ours(SMALL, x, y).net.state_dict()
+    after = {}
+    for name, kind in contenders.CONTENDERS.items() | contenders.VARIANTS.items():
+        if issubclass(kind, contenders.Floor) or name == "bfloat16":
+            continue
+        one = kind(SMALL, x, y, weights)
+        one.train_step()
+        one.attack()
+        after[name] = one.net.layer4.state_dict()["0.conv1.weight"].flatten()
+    ours = after.pop("ours")
+    for name, other in after.items():
+        # Adam's first step is the sign of the gradient: entries whose gradient is rounding alone may differ
+        assert ((ours - other).abs() > 1e-4).float().mean() < 0.01, name
+
+
+def test_a_benchmark_runs_and_prints_its_ratios():
+    kinds = {k: contenders.CONTENDERS[k] for k in ("plain", "ours", "floor")}
+    rows = bench.compare({"width": 4, "T": 2, "batch_size": 4}, kinds, "cpu", 3)
+    assert {r["what"] for r in rows} == {"train_step", "attack"} and all(r["median"] > 0 for r in rows)
+    assert "x plain's speed" in bench.table(rows)
