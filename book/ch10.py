@@ -69,10 +69,12 @@ for seeds, scale in ((4, "paper"), (5, "reduced")):
 
 # %%
 cells = rows["key"].str.contains(r"_sew\d+$")
-shown = rows.loc[~cells, ["claim", "paper", "ours", "where", "seeds", "images", "scale", "verdict", "runs"]].copy()
-shown["scale"] = [tables.reading(r["scale"], int(r["seeds"])) if r["scale"] else "" for _, r in shown.iterrows()]
-shown["runs"] = [page.short_links(r) for r in shown["runs"]]
-HTML(page.table(shown, raw=["runs"], once=["claim", "paper"]))
+shown = rows[~cells].assign(
+    paper=[f"paper: {p}" for p in rows.loc[~cells, "paper"]],
+    reading=[page.reading(r) for _, r in rows[~cells].iterrows()],
+    runs=[page.short_links(r) for r in rows.loc[~cells, "runs"]],
+)[["claim", "paper", "ours", "verdict", "where", "reading", "runs"]]
+HTML(page.table(shown, raw=["runs"], group=["claim", "paper"]))
 
 # %% [markdown]
 # "Not known to us" marks a value that the paper has and that no source we could read states. Numbers under *runs* are
@@ -94,7 +96,7 @@ print(
 
 # %%
 printed = report.printed_cells(rows)
-HTML(page.table(printed, once=["data", "network"]))
+HTML(page.table(printed, group=["data", "network"]))
 
 # %% [markdown]
 # (report-claims)=
@@ -105,9 +107,11 @@ HTML(page.table(printed, once=["data", "network"]))
 
 # %%
 said = claims.claims()
-shown = said[["claim", "quantity", "ours", "direction here", "where", "seeds", "images", "scale", "verdict"]].fillna("")
-shown["runs"] = [page.short_links(r) if len(r) < 13 else f"{len(r)} networks" for r in said["runs"]]
-HTML(page.table(shown, raw=["runs"], once=["claim", "quantity"]))
+shown = said.fillna("").assign(
+    reading=[page.reading(r) for _, r in said.iterrows()],
+    runs=[page.short_links(r) if len(r) < 13 else f"{len(r)} networks" for r in said["runs"]],
+)[["claim", "quantity", "ours", "direction here", "verdict", "where", "reading", "runs"]]
+HTML(page.table(shown, raw=["runs"], group=["claim", "quantity"]))
 
 # %%
 for word, number in said["direction here"].dropna().value_counts().sort_index().items():
@@ -127,7 +131,7 @@ for word, number in said["direction here"].dropna().value_counts().sort_index().
 # %%
 marks = claims.failures()
 shown = marks.drop(columns="runs").assign(runs=[page.short_links(r) for r in marks["runs"]])
-HTML(page.table(shown, raw=["runs"], once=["mark", "quantity"]))
+HTML(page.table(shown.drop(columns="seeds"), raw=["runs"], group=["mark", "quantity"]))
 
 # %% [markdown]
 # By these marks an undefended network is "overfit" in one threat model and not in another, at the same weights. They
@@ -194,7 +198,7 @@ for _, e in modes.iterrows():
 
 # %%
 grid = comparison.grid(tables.accuracies())
-HTML(page.table(grid[["data", "network", "seeds at paper scale", "command", "cost"]], once=["data"]))
+HTML(page.table(grid[["data", "network", "seeds at paper scale", "command", "cost"]], group=["data"]))
 
 # %% [markdown]
 # (report-runs)=

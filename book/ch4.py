@@ -246,17 +246,19 @@ def shown(question):
     """The rows of one question, their table for the page, and the networks behind them."""
     rows = densities.ablation(question, found)
     text = rows[["setting", "state", "pool"]].copy()
+    marks = [
+        f"{tables.reading('reduced', s)}; {s} seed{'s' if s > 1 else ''}" if s else "missing" for s in rows["seeds"]
+    ]
     for place in ("sn1", "conv1", "input"):
         pairs = zip(rows[f"{place}_mean"], rows[f"{place}_half"], strict=True)
         text[f"{figures.LABELS[place]} (%)"] = [densities.percent(m, h) for m, h in pairs]
     text["effective, input (%)"] = [densities.percent(e, float("nan")) for e in rows["effective"]]
     text["norm, input"] = [f"{v:.3g}" if v == v else "" for v in rows["norm"]]
-    text["seeds"] = [s or "missing" for s in rows["seeds"]]
-    text["reading"] = [tables.reading("reduced", s) if s else "" for s in rows["seeds"]]
+    text["reading"] = marks
     behind = found[found["run"].isin({r for runs in rows["runs"] for r in runs}) & (found["mode"] == "eval")]
     absent = rows.loc[rows["seeds"] == 0].reindex(columns=["setting", "pool", "state", "command", "cost"])
     below = page.origin(behind) + page.folded(absent, "missing, with command and cost")
-    return rows, HTML(page.table(text, below, once=["setting", "state"])), behind
+    return rows, HTML(page.table(text, below, group=["setting"])), behind
 
 
 # %% [markdown]
@@ -376,7 +378,7 @@ text = pd.DataFrame({
     "live share (%)": (100 * linked["live"]).round(1), "images (weights)": linked["n_weights"],
     "reading": [tables.reading(s, 1) for s in linked["scale"]],
 })  # fmt: skip
-HTML(page.table(text, page.origin(linked), once=["network", "pool"]))
+HTML(page.table(text, page.origin(linked), group=["network", "reading"]))
 
 # %% mystnb={"figure": {"name": "fig-trail-chain", "caption": "Density of the input gradient against the density of the gradient by the live weights, exact zero, eval mode; a mark a trained network."}, "image": {"alt": "Marks for both pools in a very narrow band of input densities just below full; average pooling at its right end. The weights' densities lie between a half and three quarters and do not rise with it."}}
 figure = figures.chain(linked)

@@ -50,7 +50,7 @@ acc, learned = tables.published(everything), tables.published(tables.training())
 
 # %%
 grid = comparison.grid(everything)
-HTML(page.table(grid, once=["data"]))
+HTML(page.table(grid, group=["data"]))
 
 # %%
 complete = (grid["cost"] == "complete").sum()
@@ -62,8 +62,10 @@ assert set(grid.loc[grid["data"] == "CIFAR10-DVS", "cost"].str[:11]) <= {gaps.AB
 def shown(space, protocol):
     """One threat model's table for the page, and where it comes from."""
     text = tables.trade_off(acc, space, protocol).reset_index()
+    text["images"] = [f"{n:,} images" for n in text["images"]]
+    text["seeds"] = [f"{n} seed{'s' if n > 1 else ''}" for n in text["seeds"]]
     used = acc[(acc["space"] == space) & (acc["protocol"] == protocol)]
-    return HTML(page.table(text, page.origin(used), once=["data", "network"]))
+    return HTML(page.table(text, page.origin(used), group=["data", "network", "reading", "seeds", "images"]))
 
 
 # %% [markdown]
@@ -135,7 +137,7 @@ if size is not None and len(paired):
 # training images and test images, both measured in eval mode.
 
 # %%
-HTML(page.table(comparison.generalisation(learned), page.origin(learned), once=["data", "network"]))
+HTML(page.table(comparison.generalisation(learned), page.origin(learned), group=["data", "network", "reading"]))
 
 # %% mystnb={"figure": {"name": "fig-tables-generalisation", "caption": "Test accuracy against the gap between training and test accuracy; a mark a network, size by width."}, "image": {"alt": "Marks of both pools mixed; gaps between minus one and a few points."}}
 figure = figures.generalisation(learned)

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from . import ledger, plots
 from .config import home
 from .tables import FIVE_SEEDS
+from .tables import reading as scale_and_seeds
 
 FIGURES = "_static/figures"
 _LONG = 24  # characters; a longer text may be broken
@@ -55,28 +56,35 @@ def _count(number: int | str, noun: str) -> str:
     return f"{number} {noun}{'' if str(number) == '1' else 's'}"
 
 
-def table(frame: pd.DataFrame, below: str = "", raw: Iterable[str] = (), once: Iterable[str] = ()) -> str:
+def table(frame: pd.DataFrame, below: str = "", raw: Iterable[str] = (), group: Iterable[str] = ()) -> str:
     """The frame as a table with text aligned left; `below` follows it.
 
-    Columns in `raw` hold HTML; those in `once` show a value only where it, or one to its left in `once`, changes.
-    Long texts get a wide column, short ones are not broken.
+    Columns in `raw` hold HTML. Those in `group` are no columns: where their values change, a row over the
+    whole width names them. Long texts may be broken, short ones are not; a column "command" is set as code.
     """
-    shown, head = frame.copy(), []
-    for column in shown.columns:
-        texts = [str(v) for v in frame[column]]
-        if column not in raw:
-            texts = [html.escape(t) for t in texts]
-        if column in once:
-            head.append(column)
-            repeats = (frame[head] == frame[head].shift()).all(axis=1)
-            texts = ["" if again else t for t, again in zip(texts, repeats, strict=True)]
-        if column == "command":
-            texts = [t and f"<code>{t}</code>" for t in texts]
-        longest = max((len(str(v)) for v in frame[column]), default=0)
-        kind = "wide" if longest > _LONG or column in raw else "short"
-        shown[column] = [f'<div class="{kind}">{t}</div>' for t in texts]
-    text = shown.to_html(index=False, escape=False, border=0).replace('class="dataframe"', 'class="records"')
-    return text + below
+    group = list(group)
+    columns = [c for c in frame.columns if c not in group]
+    kinds = {
+        c: "wide" if c in raw or max(map(len, map(str, frame[c])), default=0) > _LONG else "short" for c in columns
+    }
+    lines = [f"<tr>{''.join(f'<th>{html.escape(c)}</th>' for c in columns)}</tr>"]
+    last = None
+    for _, row in frame.iterrows():
+        if group and (now := [str(row[c]) for c in group if str(row[c])]) != last:
+            text, last = " · ".join(map(html.escape, now)), now
+            lines.append(f'<tr class="group"><th colspan="{len(columns)}">{text}</th></tr>')
+        cells = [str(row[c]) if c in raw else html.escape(str(row[c])) for c in columns]
+        cells = [f"<code>{t}</code>" if c == "command" and t else t for c, t in zip(columns, cells, strict=True)]
+        lines.append("<tr>" + "".join(map('<td class="{}">{}</td>'.format, kinds.values(), cells)) + "</tr>")
+    return f'<table class="records"><thead>{lines[0]}</thead><tbody>{"".join(lines[1:])}</tbody></table>{below}'
+
+
+def reading(row: pd.Series) -> str:
+    """ "reduced scale, indicative; 3 seeds, n = 1,000" of a row with scale, seeds and images; "" when not measured."""
+    if not row["scale"]:
+        return ""
+    seeds = int(row["seeds"])
+    return f"{scale_and_seeds(row['scale'], seeds)}; {_count(seeds, 'seed')}, n = {int(row['images']):,}"
 
 
 def folded(frame: pd.DataFrame, what: str) -> str:

@@ -109,13 +109,13 @@ def printed_cells(rows: pd.DataFrame) -> pd.DataFrame:
     for head, cells in found.items():
         measured = [c for c in cells if c["cell"]]
         best = max(measured, key=lambda c: (c["scale"] == "paper", int(c["seeds"])), default={"cell": ""})["cell"]
+        used = [c for c in measured if c["cell"] == best]
         row = dict(zip(("data", "network", "pool"), head, strict=True))
+        row["reading"] = f"{best}; {tables.reading(used[0]['scale'], int(used[0]['seeds']))}" if used else ""
         for what in ("clean", "fgsm", "pgd"):
             ours = next((c["ours"] for c in cells if c["what"] == what and c["cell"] == best and best), "missing")
             paper = next(c["paper"] for c in cells if c["what"] == what)
             row |= {f"{what}: paper": paper.replace("not known to us", "?"), f"{what}: ours": ours}
-        used = [c for c in measured if c["cell"] == best]
-        row["reading"] = f"{best}; {tables.reading(used[0]['scale'], int(used[0]['seeds']))}" if used else ""
         table.append(row | {"verdict": "; ".join(sorted({c["verdict"] for c in used} - {""}))})
     return pd.DataFrame(table)
 

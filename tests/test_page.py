@@ -37,10 +37,11 @@ def test_tables_escape_all_but_what_is_html():
     assert "p &lt; 0.001" in text and "<em>x</em>" in text and text.endswith("BELOW") and 'class="records"' in text
 
 
-def test_repeated_values_are_shown_once_and_again_when_what_is_left_of_them_changes():
-    frame = pd.DataFrame({"a": ["x", "x", "y"], "b": ["u", "u", "u"], "c": ["1", "1", "2"]})
-    cells = re.findall(r'<div class="short">(.*?)</div>', page.table(frame, once=["a", "b"]))
-    assert cells == ["x", "u", "1", "", "", "1", "y", "u", "2"]
+def test_groups_are_rows_of_their_own():
+    frame = pd.DataFrame({"a": ["x", "x", "y"], "b": ["u", "u", "u"], "c": ["1", "2", "3"]})
+    text = page.table(frame, group=["a", "b"])
+    assert re.findall(r'colspan="1">(.*?)</th>', text) == ["x · u", "y · u"]
+    assert re.findall(r'<td class="short">(.*?)</td>', text) == ["1", "2", "3"] and "<th>c</th>" in text
 
 
 def test_links_lead_to_rows_that_exist(tmp_path):
@@ -103,14 +104,10 @@ def verdict_on_the_page(book: Path) -> str:
     done = subprocess.run(command, cwd=book, env=env, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     html = (book / "_build" / "html" / "ch10.html").read_text()
-    (row,) = (
-        r
-        for r in re.findall(r"<tr>.*?</tr>", html, re.S)
-        if "range over the pooling table of the gain" in r and "100 epochs" in r
-    )
-    (word,) = (
-        w for w in re.findall(r"<td>(.*?)</td>", row, re.S) if w in {report.HELD, report.NOT_HELD, report.OTHER_SIZE}
-    )
+    groups = html.split('<tr class="group">')
+    (part,) = (g for g in groups if "range over the pooling table of the gain" in g.split("</tr>")[0])
+    (row,) = (r for r in part.split("<tr>") if "100 epochs" in r)
+    (word,) = {report.HELD, report.NOT_HELD, report.OTHER_SIZE} & set(re.findall(r"<td[^>]*>(.*?)</td>", row))
     return word
 
 
