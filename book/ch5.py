@@ -86,7 +86,7 @@ shown("spike", "published")
 shown("spike", "sound")
 
 # %% [markdown]
-# The attack is stronger by far: gradients of the function that is then evaluated. What the published protocol's two
+# The attack is stronger: it follows gradients of the function that is then evaluated. What the published protocol's two
 # habits do, one at a time, is in [](report-deviations).
 #
 # (tables-pixel)=

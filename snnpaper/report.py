@@ -96,7 +96,7 @@ def printed_cells(rows: pd.DataFrame) -> pd.DataFrame:
     """The cells of the paper's Tables 1 to 3 as `comparisons` found them: paper | ours, a row a network and pool.
 
     Ours is the recorded cell nearest the paper: its scale first, then the most seeds; attacks at 8/255. Columns:
-    data, network, pool, then per measurement paper and ours, then reading (which cell) and verdict.
+    data, network, pool, reading (which cell), verdict, then per measurement paper and ours.
     """
     found: dict[tuple, list[dict]] = {}
     for row in rows[rows["key"].str.contains(r"_sew\d+$")].to_dict("records"):
@@ -111,12 +111,15 @@ def printed_cells(rows: pd.DataFrame) -> pd.DataFrame:
         best = max(measured, key=lambda c: (c["scale"] == "paper", int(c["seeds"])), default={"cell": ""})["cell"]
         used = [c for c in measured if c["cell"] == best]
         row = dict(zip(("data", "network", "pool"), head, strict=True))
-        row["reading"] = f"{best}; {tables.reading(used[0]['scale'], int(used[0]['seeds']))}" if used else ""
+        row["reading"] = (
+            f"{best.split(', ', 2)[2]}; {tables.reading(used[0]['scale'], int(used[0]['seeds']))}" if used else ""
+        )
+        row["verdict"] = "; ".join(sorted({c["verdict"] for c in used} - {""}))
         for what in ("clean", "fgsm", "pgd"):
             ours = next((c["ours"] for c in cells if c["what"] == what and c["cell"] == best and best), "missing")
             paper = next(c["paper"] for c in cells if c["what"] == what)
             row |= {f"{what}: paper": paper.replace("not known to us", "?"), f"{what}: ours": ours}
-        table.append(row | {"verdict": "; ".join(sorted({c["verdict"] for c in used} - {""}))})
+        table.append(row)
     return pd.DataFrame(table)
 
 
