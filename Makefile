@@ -49,5 +49,5 @@ refresh: $(STAMP)  ## execute the chapters' .py into their .ipynb twins (CHAPTER
 	$(PY) book/refresh.py $(CHAPTERS)
 
 clean:  ## remove the built book and the caches; .venv, results/ and zoo/ stay
-	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build book/_static/figures .pytest_cache .ruff_cache .hypothesis
 	find snnpaper tests book benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -164,8 +164,8 @@ plots.gradient_trail({f"{run.pool} pooling": rows})
 # 100 epochs; each row says whether it is there.
 
 # %%
-recorded = tables.accuracies()
-trained = tables.training()
+recorded = tables.published(tables.accuracies())
+trained = tables.published(tables.training())
 show = trained.assign(**{k: (100 * trained[k]).round(1) for k in ("train", "validation", "test")})
 show.set_index("run")[["width", "epochs", "pool", "seed", "train", "validation", "test", "scale"]]
 
@@ -199,7 +199,8 @@ tables.trade_off(recorded, "spike")
 tables.trade_off(recorded, "spike", protocol="published")
 
 # %% mystnb={"figure": {"name": "fig-ch3-dots", "caption": "Recorded part: width-16 SEW-ResNet-18 on CIFAR-10, 4 epochs, 1,000 test images, pixel space; one dot a seed. Runs: all width-16 rows of the table above."}, "image": {"alt": "Accuracy of networks with max and with average pooling: clean, FGSM and PGD-7 at two radii."}}
-small = recorded[(recorded["width"] == 16) & recorded["space"].isin(["clean", "pixel"])]
+small = recorded[(recorded["width"] == 16) & (recorded["epochs"] == 4) & (recorded["dataset"] == "cifar10")]
+small = small[small["space"].isin(["clean", "pixel"])]
 small = small.assign(attack=[tables.attack_text(r) for _, r in small.iterrows()])
 plots.accuracy_dots(small, list(dict.fromkeys(small["attack"])))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -9,13 +10,19 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from . import ledger, tables
-from .config import Run, home
+from . import densities, tables
+from .config import home
 from .stats import over_seeds
 
 # The rules. A verdict needs the paper's scale and five seeds; without them a row is "indicative" and says
 # nothing about the paper. With them, the 95 % interval over seeds is compared with the paper's value:
 HELD, OTHER_SIZE, UNRESOLVED, NOT_HELD = "held", "same direction, other size", "not resolved", "not held"
+INDICATIVE, ELSEWHERE = "indicative, no verdict", "another data set, no verdict"
+UNCLEAR = "its meaning is not stated, no verdict"
+NO_VERDICT = ("", INDICATIVE, ELSEWHERE, UNCLEAR)
+
+
+_KEYS = {"value", "text", "source", "note", "dataset", "label", "unclear"}
 
 
 def verdict(low: float, high: float, ours: float, half: float, seeds: int, scale: str) -> str:
@@ -25,7 +32,7 @@ def verdict(low: float, high: float, ours: float, half: float, seeds: int, scale
     paper's sign throughout. not resolved: it contains zero. not held: it has the other sign.
     """
     if scale != "paper" or seeds < tables.FIVE_SEEDS or math.isnan(half):
-        return "indicative, no verdict"
+        return INDICATIVE
     if ours - half <= high and ours + half >= low:
         return HELD
     if ours - half <= 0 <= ours + half:
@@ -33,73 +40,101 @@ def verdict(low: float, high: float, ours: float, half: float, seeds: int, scale
     return OTHER_SIZE if (ours > 0) == (low > 0) else NOT_HELD
 
 
+def sign_verdict(ours: float, half: float, seeds: int, scale: str) -> str:
+    """The verdict on a claim that says "more than" without a number: `ours` is the difference it says is positive.
+
+    held: the 95 % interval over seeds lies above zero; not held: below; not resolved: it contains zero.
+    """
+    if scale != "paper" or seeds < tables.FIVE_SEEDS or math.isnan(half):
+        return INDICATIVE
+    return HELD if ours > half else NOT_HELD if ours < -half else UNRESOLVED
+
+
 def paper_values(path: Path | None = None) -> dict[str, dict]:
-    """book/paper_values.yml; raises ValueError naming an entry without value, text or source."""
+    """book/paper_values.yml: {value, text, source}, and where they are known dataset and label.
+
+    Raises ValueError naming an entry that lacks one of the first three or has an unknown key.
+    """
     values = yaml.safe_load((path or home() / "book" / "paper_values.yml").read_text(encoding="utf-8"))
     for key, entry in values.items():
         if missing := {"value", "text", "source"} - set(entry):
             raise ValueError(f"{key} lacks {', '.join(sorted(missing))}; allowed null, but present")
+        if unknown := set(entry) - _KEYS:
+            raise ValueError(f"{key} has {', '.join(sorted(unknown))}; allowed: {', '.join(sorted(_KEYS))}")
     return values
 
 
-def gradient_density(layer: str, mode: str, root: Path | None = None) -> pd.DataFrame:
-    """Non-zero share (per cent) at one layer's output, one row a network: cell, seed, n, density."""
-    rows = []
-    for record in ledger.records("sparsity", root):
-        run, r = Run.from_dict(record["config"]), record["results"]
-        (row,) = (x for x in r[f"activation_{mode}"] if x["layer"] == layer)
-        cell = {k: getattr(run, k) for k in tables.CELL} | {"seed": run.seed, "run": run.name}
-        rows.append(cell | {"n": r["activation_n"], "density": 100 * row["0_mean"]})
-    return pd.DataFrame(rows, columns=[*tables.CELL, "seed", "run", "n", "density"])
-
-
 def comparisons(root: Path | None = None, values: Path | None = None) -> pd.DataFrame:
-    """One row per number of the paper and cell of ours that speaks to it.
+    """One row per number of the paper and cell of ours that speaks to it, published networks only.
 
-    Columns: key, claim, paper, ours, seeds, images, where (cell and space), scale, verdict, runs. A
-    number without any record of ours has one row that says so.
+    Columns: key, claim, paper, ours, seeds, images, where (cell and attack), scale, verdict, runs. Attacked
+    accuracies are those of the published protocol in spike space, the paper's own; a number without any
+    record of ours has one row that says so.
     """
-    known, acc = paper_values(values), tables.accuracies(root)
-    clean, pgd = acc["space"] == "clean", (acc["method"] == "pgd") & (acc["space"] == "spike")
-    maxed = acc["pool"] == "max"
+    known, acc = paper_values(values), tables.published(tables.accuracies(root))
+    published = (acc["space"] == "spike") & (acc["protocol"] == "published")
+    select = {"clean": acc["space"] == "clean"}
+    select |= {method: published & (acc["method"] == method) for method in ("fgsm", "pgd")}
     rows: list[dict] = []
-    fgsm = (acc["method"] == "fgsm") & (acc["space"] == "spike")
-    for key, select in (("clean_max", clean & maxed), ("pgd_max", pgd & maxed), ("fgsm_max", fgsm & maxed)):
-        rows += _levels(key, known[key], acc[select])
-    for key, select in (("clean_gain_avg", clean), ("clean_gain_avg_range", clean)):
-        rows += _differences(key, known[key], acc[select], -1)
-    for key in ("pgd_loss_avg", "pgd_loss_avg_range"):
-        rows += _differences(key, known[key], acc[pgd], 1)
-    rows += _sparsity("pool_sparsity_drop", known["pool_sparsity_drop"], gradient_density("sn1", "eval", root))
+    for key, entry in known.items():
+        what, *rest = key.split("_")
+        if what == "pool" and rest == ["sparsity", "drop"]:
+            rows += _each(key, entry, _pool_density(root), [], _points_of_density, "{:+.1f}")
+        elif what in select and rest and rest[0] in ("max", "avg"):
+            part = acc[select[what] & (acc["pool"] == rest[0])]
+            rows += _each(key, entry, part, ["pool"], lambda p: [100 * a for a in p["accuracy"]], "{:.1f}")
+        elif what in select and rest and rest[0] in ("gain", "loss"):
+            sign = -1 if rest[0] == "gain" else 1
+            rows += _each(key, entry, acc[select[what]], [], functools.partial(_max_minus_avg, sign), "{:+.1f}")
     done = {r["key"] for r in rows}
     rows += [_row(k, v, "not measured", "", "", "", [], "") for k, v in known.items() if k not in done]
-    return pd.DataFrame(rows)
+    order = list(known)
+    return pd.DataFrame(sorted(rows, key=lambda r: order.index(r["key"])))
 
 
-def _levels(key: str, entry: dict, part: pd.DataFrame) -> list[dict]:
-    """Accuracies per cell, threat space and eps."""
-    return _each(key, entry, part, ["pool"], lambda p: [100 * a for a in p["accuracy"]], "{:.1f}")
+def printed_cells(rows: pd.DataFrame) -> pd.DataFrame:
+    """The cells of the paper's Tables 1 to 3 as `comparisons` found them: paper | ours, a row a network and pool.
+
+    Ours is the recorded cell nearest the paper: its scale first, then the most seeds; attacks at 8/255. Columns:
+    data, network, pool, then per measurement paper and ours, then reading (which cell) and verdict.
+    """
+    found: dict[tuple, list[dict]] = {}
+    for row in rows[rows["key"].str.contains(r"_sew\d+$")].to_dict("records"):
+        what, pool, dataset, depth = row["key"].split("_")
+        head = (tables.DATA[dataset], depth.replace("sew", "SEW-ResNet-"), pool)
+        cell, _, attack = row["where"].partition("; ")
+        if "6/255" not in attack:
+            found.setdefault(head, []).append(row | {"what": what, "cell": cell})
+    table = []
+    for head, cells in found.items():
+        measured = [c for c in cells if c["cell"]]
+        best = max(measured, key=lambda c: (c["scale"] == "paper", int(c["seeds"])), default={"cell": ""})["cell"]
+        row = dict(zip(("data", "network", "pool"), head, strict=True))
+        for what in ("clean", "fgsm", "pgd"):
+            ours = next((c["ours"] for c in cells if c["what"] == what and c["cell"] == best and best), "missing")
+            paper = next(c["paper"] for c in cells if c["what"] == what)
+            row |= {f"{what}: paper": paper.replace("not known to us", "?"), f"{what}: ours": ours}
+        used = [c for c in measured if c["cell"] == best]
+        row["reading"] = f"{best}; {tables.reading(used[0]['scale'], int(used[0]['seeds']))}" if used else ""
+        table.append(row | {"verdict": "; ".join(sorted({c["verdict"] for c in used} - {""}))})
+    return pd.DataFrame(table)
 
 
-def _differences(key: str, entry: dict, part: pd.DataFrame, sign: int) -> list[dict]:
-    """sign * (max - avg) in points, paired over seeds."""
-
-    def paired(p: pd.DataFrame) -> list[float]:
-        one = {pool: q.set_index("seed")["accuracy"] for pool, q in p.groupby("pool")}
-        return list(100 * sign * (one["max"] - one["avg"]).dropna()) if set(one) == {"max", "avg"} else []
-
-    return _each(key, entry, part, [], paired, "{:+.1f}")
+def _max_minus_avg(sign: int, p: pd.DataFrame, column: str = "accuracy") -> list[float]:
+    """sign * (max - avg) in points, one a seed that has both."""
+    one = {pool: q.set_index("seed")[column] for pool, q in p.groupby("pool")}
+    return list(100 * sign * (one["max"] - one["avg"]).dropna()) if set(one) == {"max", "avg"} else []
 
 
-def _sparsity(key: str, entry: dict, part: pd.DataFrame) -> list[dict]:
-    """Density with average minus density with max pooling at the pool's input, in points."""
+def _points_of_density(p: pd.DataFrame) -> list[float]:
+    return _max_minus_avg(-1, p, "0")
 
-    def paired(p: pd.DataFrame) -> list[float]:
-        one = {pool: q.set_index("seed")["density"] for pool, q in p.groupby("pool")}
-        return list((one["avg"] - one["max"]).dropna()) if set(one) == {"max", "avg"} else []
 
-    part = part.assign(space="gradient at the pool's input", protocol="sound", method="clean", eps=0)
-    return _each(key, entry, part, [], paired, "{:+.1f}")
+def _pool_density(root: Path | None) -> pd.DataFrame:
+    """Gradient density at the pool's input, eval mode, of the trained published networks."""
+    found = densities.frame(root)
+    at = found[(found["state"] == "trained") & (found["mode"] == "eval") & (found["place"] == "sn1")]
+    return tables.published(at).assign(space="gradient at the pool's input", protocol="sound", method="clean", eps=0)
 
 
 def _each(
@@ -112,6 +147,8 @@ def _each(
 ) -> list[dict]:
     """A row per cell of ours (all runs alike but for seed, and pool unless in `extra`)."""
     by = [k for k in tables.CELL if k != "pool"] + ["space", "protocol", "method", "eps", "n", *extra]
+    if "label" in entry:  # a cell of the paper's tables: compared with the same cell only
+        part = part[(part["label"] == entry["label"]) & (part["dataset"] == entry["dataset"])]
     rows = []
     for values, p in part.groupby(by, sort=False):
         cell, found = dict(zip(by, values, strict=True)), quantity(p)
@@ -119,13 +156,17 @@ def _each(
             continue
         mean, half = over_seeds(found)
         ours = style.format(mean) + ("" if math.isnan(half) else f" ± {half:.1f}")
-        where = f"{cell['dataset']}, {tables.network_text(cell)}"
+        where = f"{tables.DATA[cell['dataset']]}, {tables.network_text(cell)}"
         if cell["space"] != "clean":
             where += f"; {cell['space']}" + (" space" if cell["space"] in ("pixel", "spike") else "")
         if cell["method"] != "clean":
             where += f", {tables.attack_text(cell)}, {cell['protocol']} protocol"
         low, high = _range(entry["value"])
         word = "" if low is None else verdict(low, high, mean, half, len(found), cell["scale"])
+        if word and entry.get("dataset", cell["dataset"]) != cell["dataset"]:
+            word = ELSEWHERE
+        if word and entry.get("unclear"):
+            word = UNCLEAR
         rows.append(_row(key, entry, ours, len(found), cell["n"], where, sorted(p["run"]), cell["scale"], word))
     return rows
 

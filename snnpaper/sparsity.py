@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .coding import encode
@@ -73,6 +74,28 @@ def weight_gradients(net: nn.Module, run: Run, images: Images, training: bool, b
             for name, g in zip(weights, grads, strict=True):
                 parts[name].append(measures(g[None]))
     return [{"layer": n, "kind": "weight", "size": w.numel()} | _summary(parts[n]) for n, w in weights.items()]
+
+
+def live_share(net: nn.Module, run: Run) -> dict[str, float]:
+    """For every weight of more than one dimension, the share of its entries that ever meet an input.
+
+    A 3x3 kernel on a 1x1 map meets the image with its centre only; the rest meets padding, always, so its
+    gradient is zero for every image. Keys are parameter names, as in `weight_gradients`.
+    """
+    sizes: dict[str, torch.Size] = {}
+    net = copy.deepcopy(net).eval()
+    for name, m in net.named_modules():
+        if isinstance(m, nn.Conv2d):
+            m.register_forward_hook(lambda m, i, out, name=name: sizes.__setitem__(name, i[0].shape[-2:]))
+    with torch.no_grad():
+        net(torch.zeros(run.T, 1, 3, 32, 32))
+    live = {n: 1.0 for n, p in net.named_parameters() if p.ndim > 1}
+    for name, size in sizes.items():
+        conv = net.get_submodule(name)
+        kernel = torch.ones(1, 1, *conv.kernel_size, requires_grad=True)
+        F.conv2d(torch.ones(1, 1, *size), kernel, stride=conv.stride, padding=conv.padding).sum().backward()
+        live[f"{name}.weight"] = (kernel.grad != 0).float().mean().item()
+    return live
 
 
 def true_class(logits: Tensor, y: Tensor) -> Tensor:

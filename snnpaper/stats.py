@@ -30,14 +30,31 @@ def over_seeds(values: Sequence[float]) -> tuple[float, float]:
     return float(v.mean()), float(stats.t.ppf((1 + CONFIDENCE) / 2, len(v) - 1) * v.std(ddof=1) / math.sqrt(len(v)))
 
 
+def paired(a: Sequence[bool], b: Sequence[bool]) -> tuple[float, float]:
+    """Difference of two accuracies on the same images, a - b, and the half-width of its 95 % interval.
+
+    Only images on which the two differ spread it (Wald, with the paired variance). Raises ValueError when
+    the lists differ in length.
+    """
+    d = _together(a, b)
+    z = stats.norm.ppf((1 + CONFIDENCE) / 2)
+    return float(d.mean()), float(z * d.std() / math.sqrt(len(d)))
+
+
 def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> float:
     """Exact two-sided p-value that two networks do equally well on the same images.
 
     Only images on which they differ carry information (McNemar's test). Raises ValueError when the
     lists differ in length.
     """
+    d = _together(a, b)
+    only_a, only_b = int((d > 0).sum()), int((d < 0).sum())
+    return 1.0 if only_a + only_b == 0 else float(stats.binomtest(only_a, only_a + only_b).pvalue)
+
+
+def _together(a: Sequence[bool], b: Sequence[bool]) -> np.ndarray:
+    """a - b per image: 1, 0 or -1."""
     a, b = np.asarray(a, dtype=bool), np.asarray(b, dtype=bool)
     if a.shape != b.shape:
         raise ValueError(f"paired lists have lengths {len(a)} and {len(b)}; allowed: the same images in both")
-    only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    return 1.0 if only_a + only_b == 0 else float(stats.binomtest(only_a, only_a + only_b).pvalue)
+    return a.astype(int) - b.astype(int)

@@ -10,13 +10,38 @@ import pandas as pd
 
 from . import ledger
 from .config import Run
-from .stats import mcnemar, over_seeds, wilson
+from .stats import mcnemar, over_seeds, paired, wilson
 
-# What makes two runs one cell of a table: all but the seed.
-CELL = ["dataset", "label", "width", "epochs", "weight_decay", "scale", "pool"]
+# What makes two runs one cell of a table: all but the seed. "variant" names every other departure from
+# the published setting.
+CELL = ["dataset", "label", "width", "train_images", "epochs", "batch_size", "variant", "scale", "pool"]
 _MEASURED = ["space", "protocol", "method", "eps"]
 _COLUMNS = ["run", *CELL, "seed", "n", *_MEASURED, "accuracy", "low", "high", "correct"]
 FIVE_SEEDS = 5  # fewer are marked indicative and enter no verdict
+
+
+_VARIANT = {
+    "coding": "{} coding",
+    "T": "T = {}",
+    "surrogate": "{} surrogate",
+    "alpha": "alpha = {:g}",
+    "lr": "learning rate {:g}",
+    "weight_decay": "weight decay {:g}",
+    "count_include_pad": "padding not counted",
+}
+
+
+def cell(run: Run) -> dict:
+    """A run's values of the columns CELL; "variant" is empty for the published setting at any scale."""
+    published = Run()
+    differ = [k for k in _VARIANT if getattr(run, k) != getattr(published, k)]
+    variant = ", ".join(_VARIANT[k].format(getattr(run, k)) for k in differ)
+    return {k: variant if k == "variant" else getattr(run, k) for k in CELL}
+
+
+def published(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the published kind of network, at any depth and scale: SEW-ResNet of IF neurons, no variant."""
+    return frame[frame["label"].str.fullmatch(r"SEW-ResNet-\d+") & (frame["variant"] == "")]
 
 
 def accuracies(root: Path | None = None) -> pd.DataFrame:
@@ -38,7 +63,7 @@ def accuracies_of(run: Run, results: dict) -> pd.DataFrame:
     for a in [clean, *results["attacks"]]:
         hits = ledger.unpack(a["correct"], results["n"])
         low, high = wilson(int(hits.sum()), len(hits))
-        head = {"run": run.name, **{k: getattr(run, k) for k in CELL}, "seed": run.seed, "n": len(hits)}
+        head = {"run": run.name, **cell(run), "seed": run.seed, "n": len(hits)}
         what = {k: a[k] for k in ("space", "protocol", "method")} | {"eps": round(255 * a["eps"])}
         rows.append(head | what | {"accuracy": hits.mean(), "low": low, "high": high, "correct": hits})
     return pd.DataFrame(rows, columns=_COLUMNS)
@@ -47,7 +72,8 @@ def accuracies_of(run: Run, results: dict) -> pd.DataFrame:
 def max_minus_avg(frame: pd.DataFrame) -> pd.DataFrame:
     """Paired difference max - avg per seed (same images, same initial seed), then over seeds.
 
-    `half` is the 95 % t half-width over seeds; `p_values` are exact McNemar tests, one per seed.
+    `half` is the 95 % t half-width over seeds; `per_image` the mean and half-width over the images of the first
+    seed alone; `p_values` are exact McNemar tests, one per seed. `runs` are the networks compared.
     """
     keys = [k for k in CELL if k != "pool"] + _MEASURED + ["n"]
     rows = []
@@ -58,10 +84,12 @@ def max_minus_avg(frame: pd.DataFrame) -> pd.DataFrame:
         seeds = sorted(set(one["max"].index) & set(one["avg"].index))
         if not seeds:
             continue
+        first = paired(one["max"][seeds[0]], one["avg"][seeds[0]])
         mean, half = over_seeds([one["max"][s].mean() - one["avg"][s].mean() for s in seeds])
         p_values = [mcnemar(one["max"][s], one["avg"][s]) for s in seeds]
         rows.append(dict(zip(keys, values, strict=True)) | {
-            "seeds": len(seeds), "difference": mean, "half": half, "p_values": p_values})  # fmt: skip
+            "seeds": len(seeds), "difference": mean, "half": half, "per_image": first, "p_values": p_values,
+            "runs": sorted(part.loc[part["seed"].isin(seeds), "run"])})  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -70,10 +98,10 @@ def training(root: Path | None = None) -> pd.DataFrame:
     rows = []
     for record in ledger.records("train", root):
         run, r, p = Run.from_dict(record["config"]), record["results"], record["provenance"]
-        cell = {"run": record["name"], **{k: getattr(run, k) for k in CELL}, "seed": run.seed}
+        head = {"run": record["name"], **cell(run), "seed": run.seed}
         reached = {k: r[f"{k}_accuracy"] for k in ("train", "validation", "test")}
         machine = {"hardware": p["hardware"]["gpu"] or p["hardware"]["cpu"], "minutes": p["wall_seconds"] / 60}
-        rows.append(cell | reached | {"n": r["test_n"]} | machine)
+        rows.append(head | reached | {"n": r["test_n"]} | machine)
     return pd.DataFrame(rows, columns=["run", *CELL, "seed", "train", "validation", "test", "n", "hardware", "minutes"])
 
 
@@ -81,27 +109,51 @@ def trade_off(frame: pd.DataFrame, space: str, protocol: str = "sound") -> pd.Da
     """The printed table of one threat space: clean and each attack, max beside avg and their difference.
 
     Per cent. With several seeds: mean ± half-width of the 95 % t interval over seeds; with one: the
-    value and its 95 % Wilson interval over the images. Fewer than five seeds are marked indicative.
+    value and its 95 % interval over the images in brackets. "McNemar" is the p-value per image of the
+    difference, the largest over seeds. Fewer than five seeds or a reduced scale is marked indicative.
     """
     part = frame[(frame["space"] == "clean") | (frame["space"] == space) & (frame["protocol"] == protocol)]
     keys = [k for k in CELL if k != "pool"] + _MEASURED + ["n"]
     rows = []
     for values, here in part.groupby(keys, sort=False):
-        cell, seeds = dict(zip(keys, values, strict=True)), here.groupby("pool").size().min()
-        pools = {pool: accuracy_text(one) for pool, one in here.groupby("pool")}
-        paired = max_minus_avg(here)
-        row = {"network": network_text(cell)}
-        row |= {"attack": attack_text(cell)} | {pool: pools.get(pool, "") for pool in ("max", "avg")}
-        row["max − avg"] = "" if paired.empty else interval_text(paired["difference"][0], paired["half"][0])
-        reading = f"{cell['scale']} scale" + ("" if seeds >= FIVE_SEEDS else ", indicative")
-        rows.append(row | {"images": cell["n"], "seeds": seeds, "reading": reading})
-    columns = ["network", "attack", "max", "avg", "max − avg", "images", "seeds", "reading"]
-    return pd.DataFrame(rows, columns=columns).set_index(["network", "attack"])
+        one, seeds = dict(zip(keys, values, strict=True)), here.groupby("pool").size().min()
+        pools = {pool: accuracy_text(p) for pool, p in here.groupby("pool")}
+        difference = max_minus_avg(here)
+        row = {"data": DATA[one["dataset"]], "network": network_text(one), "attack": attack_text(one)}
+        row |= {pool: pools.get(pool, "missing") for pool in ("max", "avg")}
+        row |= _difference_text(difference.iloc[0]) if len(difference) else {"max − avg": "", "McNemar": ""}
+        rows.append(row | {"images": one["n"], "seeds": seeds, "reading": reading(one["scale"], seeds)})
+    columns = ["data", "network", "attack", "max", "avg", "max − avg", "McNemar", "images", "seeds", "reading"]
+    return pd.DataFrame(rows, columns=columns).set_index(["data", "network", "attack"])
 
 
-def network_text(cell) -> str:
-    """SEW-ResNet-18, width 16, 4 epochs."""
-    return f"{cell['label']}, width {cell['width']}, {cell['epochs']} epoch{'s' * (cell['epochs'] > 1)}"
+def _difference_text(d: pd.Series) -> dict[str, str]:
+    if d["seeds"] > 1:
+        text = interval_text(d["difference"], d["half"])
+    else:
+        mean, half = d["per_image"]
+        text = f"{100 * mean:.1f} [{100 * (mean - half):.1f}, {100 * (mean + half):.1f}]"
+    return {"max − avg": text, "McNemar": p_text(max(d["p_values"]))}
+
+
+def p_text(p: float) -> str:
+    """ "p < 0.001" or "p = 0.042"."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def reading(scale: str, seeds: int) -> str:
+    """How a row may be read: its scale, and whether that or the number of seeds leaves it without a verdict."""
+    return f"{scale} scale" + ("" if scale == "paper" and seeds >= FIVE_SEEDS else ", indicative")
+
+
+DATA = {"digits": "digits", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "cifar10dvs": "CIFAR10-DVS"}
+
+
+def network_text(one) -> str:
+    """SEW-ResNet-18, width 16, 5 epochs of 10,000 images, rate coding; without images when it is all of them."""
+    text = f"{one['label']}, width {one['width']}, {one['epochs']} epoch{'s' if one['epochs'] > 1 else ''}"
+    text += f" of {one['train_images']:,} images" if one["train_images"] else ""
+    return text + (f", {one['variant']}" if one["variant"] else "")
 
 
 def attack_text(row) -> str:
@@ -135,8 +187,8 @@ def readings(frame: pd.DataFrame) -> list[str]:
         way = "is below" if d["difference"] < -d["half"] else way
         what = "Clean" if d["space"] == "clean" else f"{attack_text(d)}, {d['space']} space, {d['protocol']} protocol"
         size = interval_text(d["difference"], d["half"])
-        cell = f"{d['label']}, width {d['width']}, {d['dataset']}, {d['seeds']} seeds, {d['n']:,} images"
-        found.append(f"{what}: max pooling {way} average pooling, {size} points ({cell}; {d['scale']} scale).")
+        where = f"{network_text(d)}, {DATA[d['dataset']]}, {d['seeds']} seeds, {d['n']:,} images"
+        found.append(f"{what}: max pooling {way} average pooling, {size} points ({where}; {d['scale']} scale).")
     return found or ["No cell has two seeds of both pools yet: nothing can be said."]
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from snnpaper.stats import mcnemar, over_seeds, wilson
+from snnpaper.stats import mcnemar, over_seeds, paired, wilson
 
 
 def test_wilson_against_its_formula():
@@ -33,3 +33,15 @@ def test_mcnemar_counts_only_disagreements():
     assert mcnemar(a, b) == mcnemar(b, a)
     with pytest.raises(ValueError, match="lengths 3 and 2"):
         mcnemar([True] * 3, [True] * 2)
+
+
+def test_paired_interval_against_its_formula():
+    """The textbook's: b and c are the images that only one of the two gets right."""
+    a = np.array([True] * 30 + [False] * 10 + [True] * 60)
+    b = np.array([False] * 30 + [True] * 10 + [True] * 60)
+    n, only_a, only_b = 100, 30, 10
+    spread = math.sqrt(only_a + only_b - (only_a - only_b) ** 2 / n) / n
+    assert paired(a, b) == (pytest.approx(0.2), pytest.approx(1.959963984540054 * spread))
+    assert paired(a, a) == (0.0, 0.0)
+    with pytest.raises(ValueError, match="lengths 3 and 2"):
+        paired([True] * 3, [True] * 2)

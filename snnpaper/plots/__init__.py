@@ -1,10 +1,13 @@
 """One style, one function per figure: each takes data and returns a matplotlib Figure.
 
 Figures are made without pyplot, so none stays open and a notebook shows each exactly once. The text
-under a figure and its alternative text belong to the chapter.
+under a figure and its alternative text belong to the chapter. Here: the style and the figures of chapters
+1 and 3; those of chapter 4 are in `trail`, those of chapter 5 in `comparison`.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import seaborn as sns
 from matplotlib.figure import Figure
@@ -14,6 +17,7 @@ from torch import Tensor
 COLOURS = sns.color_palette("colorblind")
 # No date and no version inside the file: the same data give the same bytes.
 SAVE = {"bbox_inches": "tight", "metadata": {"Date": None, "Creator": None}}
+_METADATA = {"svg": SAVE["metadata"], "pdf": {"CreationDate": None, "Creator": None, "Producer": None}}
 
 
 def use_style() -> None:
@@ -39,13 +43,22 @@ def use_style() -> None:
         inline.figure_formats = {"svg"}
 
 
-def _panels(rows: int, columns: int, size: tuple[float, float], **kwargs) -> tuple[Figure, list]:
+def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+    """Write <name>.svg and <name>.pdf into `folder`; the same figure gives the same bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"{name}.{suffix}" for suffix in _METADATA]
+    for file, metadata in zip(files, _METADATA.values(), strict=True):
+        figure.savefig(file, bbox_inches="tight", metadata=metadata)
+    return files
+
+
+def panels(rows: int, columns: int, size: tuple[float, float], **kwargs) -> tuple[Figure, list]:
     """A figure of `size` inches and its axes in reading order."""
     figure = Figure(figsize=size, layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False, **kwargs).flat)
 
 
-def _pixels(ax, values: Tensor, low: float, high: float, colours: str = "gray") -> None:
+def pixels(ax, values: Tensor, low: float, high: float, colours: str = "gray") -> None:
     """One image without ticks: `values` [H,W] between the colours of low and high."""
     ax.imshow(values, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
     ax.set(xticks=[], yticks=[])
@@ -57,7 +70,7 @@ def _pixels(ax, values: Tensor, low: float, high: float, colours: str = "gray") 
 
 def neuron_trace(current: Tensor, charged: Tensor, kept: Tensor, spikes: Tensor) -> Figure:
     """Current, potential before and after the reset, and spikes of one neuron, each [T]."""
-    figure, (top, middle, bottom) = _panels(3, 1, (6, 3.6), sharex=True, height_ratios=[2, 3, 1])
+    figure, (top, middle, bottom) = panels(3, 1, (6, 3.6), sharex=True, height_ratios=[2, 3, 1])
     t = range(1, len(current) + 1)
     top.bar(t, current, 0.6, color=COLOURS[7])
     top.axhline(0, color="black", lw=0.6)
@@ -74,7 +87,7 @@ def neuron_trace(current: Tensor, charged: Tensor, kept: Tensor, spikes: Tensor)
 
 def surrogates(u: Tensor, slopes: dict[str, Tensor]) -> Figure:
     """Surrogate derivatives over u = h - threshold, on a linear and on a logarithmic axis."""
-    figure, axes = _panels(1, 2, (7, 2.6))
+    figure, axes = panels(1, 2, (7, 2.6))
     for ax, scale in zip(axes, ("linear", "log"), strict=True):
         for (name, slope), style in zip(slopes.items(), ("-", "--", "-.", ":"), strict=True):
             ax.plot(u, slope, style, label=name)
@@ -87,7 +100,7 @@ def surrogates(u: Tensor, slopes: dict[str, Tensor]) -> Figure:
 
 def reset_gradients(gradients: dict[str, Tensor], spikes: Tensor) -> Figure:
     """Gradient [T] of the spike count by the current at each step, one bar per way of treating the reset."""
-    figure, (ax,) = _panels(1, 1, (6, 2.4))
+    figure, (ax,) = panels(1, 1, (6, 2.4))
     for i, (name, gradient) in enumerate(gradients.items()):
         ax.bar([t + 0.8 + 0.4 * i for t in range(len(gradient))], gradient, 0.4, color=COLOURS[i], label=name)
     fired = [t + 1 for t, s in enumerate(spikes) if s]
@@ -101,13 +114,13 @@ def reset_gradients(gradients: dict[str, Tensor], spikes: Tensor) -> Figure:
 def bit_planes(images: dict[str, tuple[Tensor, Tensor]]) -> Figure:
     """For each name an image [H,W] in 0..255 and, in the row below, its planes [T,H,W]."""
     T = len(next(iter(images.values()))[1])
-    figure, axes = _panels(len(images), T + 1, (7.5, 0.7 * len(images) + 0.25))
+    figure, axes = panels(len(images), T + 1, (7.5, 0.7 * len(images) + 0.25))
     for row, (name, (image, planes)) in enumerate(images.items()):
         first, *rest = axes[row * (T + 1) : (row + 1) * (T + 1)]
-        _pixels(first, image, 0, 255)
+        pixels(first, image, 0, 255)
         first.set_ylabel(name)
         for t, (ax, plane) in enumerate(zip(rest, planes, strict=True), 1):
-            _pixels(ax, plane, 0, 1)
+            pixels(ax, plane, 0, 1)
             if row == 0:
                 ax.set_title(f"$t={t}$")
     return figure
@@ -115,7 +128,7 @@ def bit_planes(images: dict[str, tuple[Tensor, Tensor]]) -> Figure:
 
 def flips(counts: Tensor) -> Figure:
     """Number of planes that change from u to u + 1, for u = 0..254."""
-    figure, (ax,) = _panels(1, 1, (6.5, 2.2))
+    figure, (ax,) = panels(1, 1, (6.5, 2.2))
     ax.vlines(range(len(counts)), 0, counts, color=COLOURS[0], lw=1)
     for u in (int(counts.argmax()), *(u for u in (63, 191) if u < len(counts))):
         ax.annotate(f"{u}→{u + 1}", (u, counts[u]), (4, -2), textcoords="offset points", fontsize=8)
@@ -125,7 +138,7 @@ def flips(counts: Tensor) -> Figure:
 
 def changed_entries(eps: list[int], shares: dict[str, list[float]]) -> Figure:
     """Share of plane entries that change under ±eps/255 pixel noise; the first curve is a line."""
-    figure, (ax,) = _panels(1, 1, (5, 2.6))
+    figure, (ax,) = panels(1, 1, (5, 2.6))
     for (name, share), style in zip(shares.items(), ("-", "o", "s"), strict=False):
         ax.plot(eps, [100 * s for s in share], style, ms=4, label=name)
     ax.set(xlabel="step in 1/255", ylabel="changed entries (%)", ylim=(0, None), xticks=eps[1::2])
@@ -136,10 +149,10 @@ def changed_entries(eps: list[int], shares: dict[str, list[float]]) -> Figure:
 def two_spaces(differences: dict[str, Tensor]) -> Figure:
     """What each adversary adds to the planes: [T,H,W] per name, all on one colour scale from -1 to 1."""
     T = len(next(iter(differences.values())))
-    figure, axes = _panels(len(differences), T, (7.5, 0.68 * len(differences) + 0.25))
+    figure, axes = panels(len(differences), T, (7.5, 0.68 * len(differences) + 0.25))
     for row, (name, planes) in enumerate(differences.items()):
         for t, plane in enumerate(planes):
-            _pixels(ax := axes[row * T + t], plane, -1, 1, "RdBu")
+            pixels(ax := axes[row * T + t], plane, -1, 1, "RdBu")
             if row == 0:
                 ax.set_title(f"$t={t + 1}$")
         axes[row * T].set_ylabel(name)
@@ -149,9 +162,9 @@ def two_spaces(differences: dict[str, Tensor]) -> Figure:
 
 def codes(row: Tensor, trains: dict[str, Tensor]) -> Figure:
     """One row of pixels [W] and its spike trains [T,W] under each code."""
-    figure, axes = _panels(2, len(trains), (7.5, 2.2), sharex=True, height_ratios=[1, 10])
+    figure, axes = panels(2, len(trains), (7.5, 2.2), sharex=True, height_ratios=[1, 10])
     for i, (name, train) in enumerate(trains.items()):
-        _pixels(axes[i], row[None], 0, 255)
+        pixels(axes[i], row[None], 0, 255)
         axes[i].set(title=name, aspect="auto")
         ax = axes[len(trains) + i]
         ax.imshow(train, cmap="gray_r", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
@@ -162,7 +175,7 @@ def codes(row: Tensor, trains: dict[str, Tensor]) -> Figure:
 
 def winners(shares: dict[str, Tensor]) -> Figure:
     """Share [3,3] of a pool's gradient that reaches each position of its window, in percent."""
-    figure, axes = _panels(1, len(shares), (2.3 * len(shares), 2.2))
+    figure, axes = panels(1, len(shares), (2.3 * len(shares), 2.2))
     for ax, (name, share) in zip(axes, shares.items(), strict=True):
         sns.heatmap(100 * share, ax=ax, annot=True, fmt=".0f", vmin=0, vmax=100, cmap="Blues", cbar=False, square=True)
         ax.set(title=name, xticks=[], yticks=[])
@@ -174,7 +187,7 @@ def winners(shares: dict[str, Tensor]) -> Figure:
 
 def learning_curves(curves: list[dict]) -> Figure:
     """Loss and accuracy (per cent) per epoch; rows as `train.train` makes them."""
-    figure, (loss, accuracy) = _panels(1, 2, (6.5, 2.4))
+    figure, (loss, accuracy) = panels(1, 2, (6.5, 2.4))
     epochs = [row["epoch"] for row in curves]
     loss.plot(epochs, [row["loss"] for row in curves], "o-", color=COLOURS[3])
     for name, colour, marker in (("train", COLOURS[7], "s--"), ("validation", COLOURS[0], "o-")):
@@ -193,7 +206,7 @@ def gradient_trail(rows: dict[str, list[dict]]) -> Figure:
     `rows` maps a curve's label to `sparsity.activation_gradients` rows of networks with equal layers. Shown
     are the outputs of the residual blocks and every layer of the stem.
     """
-    figure, (share, norm) = _panels(2, 1, (6.5, 4.2), sharex=True)
+    figure, (share, norm) = panels(2, 1, (6.5, 4.2), sharex=True)
     for (label, layers), colour, marker in zip(rows.items(), COLOURS, "os^D", strict=False):
         layers = [r for r in layers[1:][::-1] + layers[:1] if "." not in r["layer"] or r["kind"] == "Block"]
         place = range(len(layers))
@@ -208,7 +221,7 @@ def gradient_trail(rows: dict[str, list[dict]]) -> Figure:
 
 def accuracy_dots(frame, order: list[str]) -> Figure:
     """Accuracy (per cent) of each network under each attack in `order`; a dot a seed, colours the pools."""
-    figure, (ax,) = _panels(1, 1, (6.5, 2.8))
+    figure, (ax,) = panels(1, 1, (6.5, 2.8))
     for shift, (pool, colour, marker) in zip(
         (-0.13, 0.13), (("max", COLOURS[0], "o"), ("avg", COLOURS[1], "^")), strict=True
     ):

@@ -1,0 +1,485 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: kernelspec,jupytext
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# (ch-trail)=
+# # The trail: where gradients become zero
+#
+# **The question.** A spiking network's gradient is said to be sparse. Where on its way back from the loss to
+# the image does it become so, what makes it so, and is anything left of it where an attack takes hold?
+#
+# **What the paper says** {cite}`luu2025trail`. Spiking networks have *naturally* sparse gradients; skips between
+# blocks amplify this; it belongs to *temporally coded* networks; and max pooling adds a second, *architectural*
+# sparsity, which average pooling reduces by "37.88 %". Its Figures 3 and 5 show the mean non-zero share across
+# layers, its Figure 6 the shared path of input and weight gradients. We know those figures by their role only.
+#
+# **How to read this page.** Everything is drawn from records (`results/`), nothing is trained here. The gradient is
+# that of the true-class probability $p_y$ of each image, by the output of each layer, over all time steps; density
+# is the share of entries that are not zero, sparsity one minus that. Every figure says how many networks it
+# shows, at which scale, with how many seeds; all are far below the paper's scale, and so *indicative*.
+
+# %%
+import pandas as pd
+from IPython.display import HTML
+
+from snnpaper import densities, ledger, page, plots, report, tables, trail
+from snnpaper.config import Run
+from snnpaper.plots import trail as figures
+
+plots.use_style()
+found = densities.frame()
+main = densities.main_cell(found)
+trained, fresh = main[main["state"] == "trained"], main[main["state"] == "untrained"]
+first = trained.iloc[0]
+print(f"The networks of this page: {tables.network_text(first)}, on {tables.DATA[first['dataset']]}.")
+
+# %% [markdown]
+# (trail-backward)=
+# ## The backward pass, layer by layer
+#
+# Two modes of BatchNorm matter. In **eval** mode it is a fixed affine map per channel. In **train** mode, in which the
+# published code attacks, it subtracts batch means, also from gradients: a zero gradient becomes non-zero when any
+# image of the batch has one there ([](theorems)). So each figure has both.
+#
+# Counting zeros alone can mislead, since a gradient that shrinks towards zero counts as dense. Beside the density
+# stand the norm $\|g\|_2$ and the **effective share** $\|g\|_1^2 / (d\,\|g\|_2^2)$: the share of the $d$ entries that a
+# gradient would have if its mass were spread evenly over them.
+
+# %%
+shared = main[main["place"] != ""].assign(share=lambda f: f["effective"] / f["size"])
+keys = ["pool", "state", "mode", "place"]
+curves = {measure: densities.over(shared, keys, measure) for measure in ("0", "norm", "share")}
+at = curves["0"].set_index(keys)["mean"]
+
+# %% mystnb={"figure": {"name": "fig-trail-backward", "caption": "Role of the paper's Figures 3 and 5. Non-zero share, norm and effective share of the gradient in the order of the backward pass; filled marks and full lines: trained; hollow marks and dashed lines: the same networks before training; bars: 95 % intervals over seeds."}, "image": {"alt": "Six panels over nine places from layer4 to the input. The non-zero share is full for both pools down to the pool's output. At the pool's input it falls below a quarter with max pooling and stays full with average pooling. With max pooling it is still low at conv1's output in eval mode and full there in train mode. At the network's input it is full, or nearly, in all cases. Norms are larger in trained networks and grow towards the pool. The effective share falls steadily for both pools."}}
+figure = figures.backward_pass(curves, list(densities.BACKWARD))
+figure
+
+# %% tags=["remove-input"]
+HTML(page.under(figure, "ch4-backward", page.origin(shared)))
+
+# %% [markdown]
+# **What we see.** From the logits to the pool's output every entry is non-zero, in every mode, for both pools, trained
+# or not. The one place where exact zeros are made is the stem's max pool: its nine-to-one selection leaves at most a
+# quarter of its input with a gradient, because there are four positions for every window. Two layers further the
+# convolution undoes it: each pixel feeds many windows of many channels, and one of them is enough. At the
+# network's input, the only gradient that an attack uses, nothing of the pool's sparsity is left to count.
+
+# %%
+for state in ("untrained", "trained"):
+    for pool in ("max", "avg"):
+        values = [100 * at.get((pool, state, "eval", place), float("nan")) for place in ("sn1", "conv1", "input")]
+        print(f"{pool}, {state:9}: pool in {values[0]:5.1f} %, conv1 out {values[1]:5.1f} %, input {values[2]:6.2f} %")
+assert at["max", "trained", "eval", "sn1"] <= 0.25 < 0.95 < at["avg", "trained", "eval", "sn1"]
+assert at["max", "trained", "eval", "input"] > 0.99
+assert at["max", "trained", "train", "conv1"] > 0.99 > at["max", "trained", "eval", "conv1"]
+
+# %% [markdown]
+# The same for every layer that was probed, trained networks only:
+
+# %% mystnb={"figure": {"name": "fig-trail-layers", "caption": "Non-zero share of the gradient at the output of every layer of the trained networks, in the order of the backward pass; bars: 95 % intervals over seeds."}, "image": {"alt": "Two panels, eval and train mode, over some fifty layers. Both pools are full in all blocks, or nearly where channels are dead. Max pooling drops at the pool's input; in eval mode it stays low through bn1 and conv1 and returns at the input."}}
+layers = densities.over(trained, ["pool", "mode", "layer"], "0")
+figure = figures.every_layer(layers)
+figure
+
+# %% tags=["remove-input"]
+HTML(page.under(figure, "ch4-layers", page.origin(trained)))
+
+# %% [markdown]
+# ### Is it a matter of the threshold?
+#
+# Exact zero is one choice. Three others: above $10^{-12}$, above $10^{-8}$, and above a millionth of the image's
+# largest entry.
+
+# %%
+places = ["input", "conv1", "sn1", "maxpool"]
+rows = [
+    densities.over(trained[trained["place"].isin(places)], ["pool", "mode", "place"], t).assign(threshold=t)
+    for t in densities.THRESHOLDS
+]
+levels = pd.concat(rows)
+
+# %% mystnb={"figure": {"name": "fig-trail-thresholds", "caption": "Share of gradient entries above four thresholds at four places of the trained networks; full lines: eval mode, dotted: train mode; bars: 95 % intervals over seeds."}, "image": {"alt": "Four panels. At the input and at the pool's output all curves are flat and full. At conv1's output max pooling in eval mode is low at every threshold, everything else near full, falling a little for the relative threshold. At the pool's input max pooling is below a quarter at every threshold."}}
+figure = figures.thresholds(levels, places)
+figure
+
+# %% tags=["remove-input"]
+HTML(page.under(figure, "ch4-thresholds", page.origin(trained)))
+
+# %% [markdown]
+# No: the curves are nearly flat. The zeros behind max pooling are exact, and nowhere else do entries hide just above
+# zero. What does move is the effective share in {numref}`fig-trail-backward`.
+
+# %% [markdown]
+# (trail-maps)=
+# ## The trail, drawn
+#
+# What the paper's Figure 6 pictures, from measured data: one test image, the first residual block and the stem, from the
+# block's output back to the image. Each box shows, per position, the share of entries (over time steps and channels)
+# that have a gradient; below it the mean. The dashed arc is the skip of SEW-ADD, which passes the gradient on unchanged.
+
+# %%
+names = {pool: sorted(set(trained.loc[trained["pool"] == pool, "run"]))[0] for pool in ("max", "avg")}
+with_maps = {pool: n for pool, n in names.items() if ledger.path("trail", n).exists()}
+path = ["layer1.0", *(f"layer1.0.{p}" for p in ("sn2", "bn2", "conv2", "sn1", "bn1", "conv1")), *trail.STEM[::-1]]
+arrays = {pool: trail.arrays("trail", n) for pool, n in with_maps.items()}
+
+# %% mystnb={"figure": {"name": "fig-trail-drawn", "caption": "Role of the paper's Figure 6. The gradient of one image through the first residual block and the stem, in eval mode: share of non-zero entries per position (colour) and its mean (below each box), for one trained network of each pool."}, "image": {"alt": "Two rows of twelve maps. With average pooling every map is bright. With max pooling the maps are bright up to the pool's output; the pool's input shows a grid in which every second row and column, where windows begin, is bright and the rest dark; batch norm and conv1 stay mottled; the input map is bright."}}
+figure = figures.trail({f"{pool} pool": maps for pool, maps in arrays.items()}, path)
+behind = trained[trained["run"].isin(with_maps.values()) & (trained["mode"] == "eval")].assign(n=1)
+figure
+
+# %% tags=["remove-input"]
+HTML(page.under(figure, "ch4-trail", page.origin(behind)))
+
+# %% [markdown]
+# The block lets everything through: its neurons' surrogate slopes (ATan) are never zero, and the skip would carry the
+# gradient past them if they were. The zeros begin at the pool, and they begin **on a grid**: the bright positions
+# are where windows start in reading order. That grid is the library's rule for ties, not the image.
+#
+# (trail-ties)=
+# ## Who wins a tie?
+#
+# A 3×3 window of spikes has one maximum only if exactly one neuron fired. Otherwise several entries are equal, and in a
+# silent window all nine are. torch gives the whole gradient to the first of them ([](ties)). Three kinds of windows,
+# and three rules for the backward pass, each with the same forward pass and the same gradient arriving:
+
+# %%
+kept = [r for r in ledger.records("trail") if r["config"]["pool"] == "max"]
+kept += [r for r in ledger.records("untrained") if r["config"]["pool"] == "max" and r["name"] in set(fresh["run"])]
+kinds, rules, silent = {}, {}, {}
+for r in kept:
+    name, p = f"{r['kind'].replace('trail', 'trained')}, seed {r['config']['seed']}", r["results"]["pool"]
+    kinds[name] = {"silent": p["silent"], "one spike": p["single"], "several spikes": p["tied"] - p["silent"]}
+    rules[name] = {
+        "torch: the first of the tied": p["density"],
+        "the tied share equally": p["density, ties share"],
+        "silent windows pass nothing": p["density, silent pass nothing"],
+    }
+    silent[name] = p
+
+# %% mystnb={"figure": {"name": "fig-trail-ties", "caption": "Max pooling on binary spikes. Left: windows by how many of their neurons fired. Right: non-zero share of the gradient at the pool's input under three rules for ties; dotted: one entry for every window. One row a network; 256 images each, eval mode."}, "image": {"alt": "Left: stacked bars; most windows are silent in trained networks, about half in untrained ones. Right: for each network three marks: torch's rule a little below a quarter, equal sharing far to the right of it, silent windows passing nothing far to the left."}}
+figure = figures.ties(kinds, rules)
+behind = main[main["run"].isin({r["name"] for r in kept}) & (main["mode"] == "eval") & (main["pool"] == "max")]
+figure
+
+# %% tags=["remove-input"]
+HTML(page.under(figure, "ch4-ties", page.origin(behind)))
+
+# %%
+of_trained = [p for name, p in silent.items() if name.startswith("trained")]
+for what in ("silent", "mass through silent", "non-zero where no spike", "density", "density, ties share"):
+    low, high = min(p[what] for p in of_trained), max(p[what] for p in of_trained)
+    print(f"trained, {what:24}: {100 * low:5.1f} to {100 * high:5.1f} %")
+assert all(p["density, ties share"] > 2 * p["density"] for p in silent.values())
+assert all(p["density, silent pass nothing"] < p["density"] <= 0.25 for p in silent.values())
+
+# %% [markdown]
+# In the trained networks most windows are silent, and most of the gradient's mass goes through them to neurons that
+# did not fire. Break ties by sharing, an equally good subgradient of the same function, and the density at the pool's
+# input is that of average pooling, nearly; let silent windows pass nothing, and it is a few per cent. The
+# number a paper prints for "the sparsity of max pooling" on spikes is a choice between these three, made by a library.
+# An attacker, who computes his own gradient, is not bound by it.
+#
+# (trail-3788)=
+# ## Where is "37.88 %"?
+#
+# The paper says that average pooling reduces the sparsity "at the pooling layer" by 37.88 %. Whether that is absolute or
+# relative, and averaged over what, we do not know. So we try every reading we can think of: each layer, groups
+# of layers, both modes, four thresholds, trained and untrained; as points of density, relative to max
+# pooling's sparsity, and relative to average pooling's density.
+
+# %%
+value = report.paper_values()["pool_sparsity_drop"]["value"]
+target = value if value is not None else float("nan")
+tried = densities.locate(target, main)
+distinct = tried[(tried["where"] != "all layers")].drop_duplicates(["where", "mode", "quantity", "state"])
+print(f"{len(tried)} readings, {(tried['off'].abs() <= 1).sum()} within one point of {target:g}")
+
+# %%
+near = distinct.head(8).assign(value=lambda f: f["value"].round(2), off=lambda f: f["off"].round(2))
+HTML(page.table(near[["where", "mode", "state", "quantity", "value", "off"]], page.origin(main)))
+
+# %% mystnb={"figure": {"name": "fig-trail-readings", "caption": "All readings of the printed number: how many give which value (counts on a logarithmic axis)."}, "image": {"alt": "A histogram from minus 100 to 100 with most readings at zero, some at the far right from the pool's input, and a few where the printed number is marked."}}
+figure = figures.readings(tried["value"].clip(-100, 100), target)
+figure
+
+# %% tags=["remove-input"]
+HTML(page.under(figure, "ch4-readings", page.origin(main)))
+
+# %% [markdown]
+# **At the pool's input it cannot be.** There the density falls from 100 % to what a selection of one in nine with
+# stride 2 leaves, at most 25 %: a drop of 75 points or more. **One reading comes near, for a reason of arithmetic:**
+# averaged over the pool's *input and output* the drop is half of that, at least 37.5 points, whatever the network.
+# A hook that averages what it sees on both sides of a layer would print a number of this size. It is a plausible origin and no evidence. Other readings come as near and mean
+# nothing: the mean over the whole stem comes near before training, by chance, and moves away with it:
+
+# %%
+for state in ("untrained", "trained"):
+    rule = (tried["where"] == "whole stem") & (tried["state"] == state) & (tried["quantity"] == "points")
+    stem = tried.loc[rule & (tried["mode"] == "eval"), "value"]
+    print(f"whole stem, eval mode, {state}: {stem.min():.1f} to {stem.max():.1f} points over the thresholds")
+print(f"density at the pool's input at which half the drop is {target:g}: {100 - 2 * target:.2f} %")
+half = [100 * (1 - d) / 2 for d in at.xs("sn1", level="place").xs("max")]
+print(f"half the drop at the pool's input, over states and modes: {min(half):.1f} to {max(half):.1f} points")
+assert min(half) >= 37.5
+
+# %% [markdown]
+# (trail-claims)=
+# ## The claim taken apart
+#
+# From here on one thing is changed at a time, from one small network (SEW-ResNet-18 of width 16). Untrained networks
+# show what the architecture does; trained ones, where they are recorded, what learning adds. What is missing says so
+# in the table, with the command that records it and its estimated cost.
+
+
+# %%
+def shown(question):
+    """The rows of one question, their table for the page, and the networks behind them."""
+    rows = densities.ablation(question, found)
+    text = rows[["setting", "state", "pool"]].copy()
+    for place in ("sn1", "conv1", "input"):
+        pairs = zip(rows[f"{place}_mean"], rows[f"{place}_half"], strict=True)
+        text[f"{figures.LABELS[place]} (%)"] = [densities.percent(m, h) for m, h in pairs]
+    text["effective, input (%)"] = [densities.percent(e, float("nan")) for e in rows["effective"]]
+    text["norm, input"] = [f"{v:.3g}" if v == v else "" for v in rows["norm"]]
+    text["seeds"] = [s or "missing" for s in rows["seeds"]]
+    text["reading"] = [tables.reading("reduced", s) if s else "" for s in rows["seeds"]]
+    behind = found[found["run"].isin({r for runs in rows["runs"] for r in runs}) & (found["mode"] == "eval")]
+    absent = rows.loc[rows["seeds"] == 0].reindex(columns=["setting", "pool", "state", "command", "cost"])
+    below = page.origin(behind) + page.folded(absent, "missing, with command and cost")
+    return rows, HTML(page.table(text, below, once=["setting", "state"])), behind
+
+
+# %% [markdown]
+# ### "Natural": is it the spikes?
+#
+# The derivative of a spike is replaced by a surrogate. The paper's, ATan, is never zero, so a spiking neuron multiplies a
+# gradient by something small but not by zero. A ReLU does: half of its derivative is zero. A
+# surrogate of compact support (rectangular, triangular) lies between. Same network, same initial weights:
+
+# %%
+rows, table, behind = shown("natural")
+table
+
+# %% mystnb={"figure": {"name": "fig-trail-natural", "caption": "Density of the gradient for spiking neurons with three surrogates and for the ReLU twin; filled: trained, hollow: untrained; bars: 95 % intervals over seeds."}, "image": {"alt": "Three panels, pool in, conv1 out and input, four rows. The spiking network with ATan and average pooling is full everywhere; the ReLU twin and the compact surrogates are far below it at conv1's output, for both pools. At the input all are nearly full."}}
+figure = figures.ablation(rows, ["sn1", "conv1", "input"])
+figure
+
+# %% tags=["remove-input"]
+HTML(page.under(figure, "ch4-natural", page.origin(behind)))
+
+# %%
+start = rows[(rows["state"] == "untrained") & (rows["pool"] == "avg")].set_index("setting")["conv1_mean"]
+print("untrained, average pooling, density at conv1 out (%):")
+print((100 * start).round(1).to_string())
+if start.notna().all():
+    assert start["IF, ATan surrogate"] > 0.99 > start.drop("IF, ATan surrogate").max()
+
+# %% [markdown]
+# The spiking network with the paper's surrogate is the **densest** of the four: without a max pool it has no
+# zeros at all. The ReLU twin has more of them, by construction. "Natural" sparsity of the gradient, counted as the
+# paper counts it, is a property of the surrogate's support, and ATan's is the whole line.
+#
+# ### "Amplified by residual coupling": is it the skip?
+
+# %%
+rows, table, behind = shown("residual")
+table
+
+# %% mystnb={"figure": {"name": "fig-trail-residual", "caption": "Density of the gradient with SEW's skip after the neuron, Spiking-ResNet's before it, and none; filled: trained, hollow: untrained; bars: 95 % intervals over seeds."}, "image": {"alt": "Three panels, three rows: the three kinds of skip do not differ visibly at the pool's input; at conv1's output and at the input they lie close together within each pool."}}
+figure = figures.ablation(rows, ["sn1", "conv1", "input"])
+figure
+
+# %% tags=["remove-input"]
+HTML(page.under(figure, "ch4-residual", page.origin(behind)))
+
+# %%
+start = rows[(rows["state"] == "untrained") & (rows["pool"] == "max")].set_index("setting")
+for setting, row in start.iterrows():
+    print(
+        f"{setting:20} untrained, max: pool in {densities.percent(row['sn1_mean'], row['sn1_half'])} %, "
+        f"input {densities.percent(row['input_mean'], row['input_half'])} %"
+    )
+assert not start["sn1_mean"].max() > 0.25
+
+# %% [markdown]
+# A skip adds a path, and a sum of paths is zero only where all are: in SEW the identity's derivative is one, so a
+# skip cannot make a gradient sparser in the sense of exact zeros. What the three do change is the norm.
+#
+# ### "Temporally coded": is it the code?
+
+# %%
+rows, table, behind = shown("temporal")
+table
+
+# %% mystnb={"figure": {"name": "fig-trail-temporal", "caption": "Density of the gradient under five codes and four lengths T; filled: trained, hollow: untrained; bars: 95 % intervals over seeds."}, "image": {"alt": "Three panels, eight rows: codes and lengths. At the pool's input max pooling is below a quarter and average pooling full for every code. At conv1's output max pooling varies between codes. At the input all are nearly full."}}
+figure = figures.ablation(rows, ["sn1", "conv1", "input"])
+figure
+
+# %% tags=["remove-input"]
+HTML(page.under(figure, "ch4-temporal", page.origin(behind)))
+
+# %%
+start = rows[(rows["state"] == "untrained") & (rows["pool"] == "max")].set_index("setting")[["sn1_mean", "conv1_mean"]]
+print("untrained, max pooling, density (%):")
+print((100 * start).round(1).rename(columns={"sn1_mean": "pool in", "conv1_mean": "conv1 out"}).to_string())
+assert not start["sn1_mean"].max() > 0.25
+by_T = start.loc[[f"phase, T = {T}" for T in (2, 4, 10, 20)], "conv1_mean"]
+assert by_T.isna().any() or by_T.is_monotonic_increasing
+
+# %% [markdown]
+# The pool's quarter holds under every code, temporal or not: `direct` sends the same grey values at every step and has
+# no temporal code at all. What the code changes is which windows tie, and with that where the quarter lies. And
+# more time does the opposite of what one might expect: from $T=2$ to $T=20$ the gradient at conv1's output becomes
+# *denser*, because a neuron that stays silent hands its gradient back to the step before ([](theorems)).
+#
+# ### Weight decay
+#
+# The published code has a coupled weight decay of 0.001 in Adam, which the paper's text does not mention. It drives
+# weights without gradient to zero, and zero weights stop gradients: a candidate cause of sparsity.
+
+# %%
+rows, table, behind = shown("decay")
+table
+
+# %% [markdown]
+# ### Depth
+
+# %%
+rows, table, behind = shown("depth")
+table
+
+# %% [markdown]
+# (trail-chain)=
+# ## Input gradients and weight gradients
+#
+# Theorems 4.3 and 4.4 tie the two: both pass through the same $\delta^1$, and few non-zeros in one should mean few in the
+# other ([](theorems)). In the paper that is why sparsity costs accuracy. One trap first: on 32-pixel images the last
+# stage's maps are a single position, where eight of a kernel's nine weights meet padding only. They never get
+# a gradient, under any pool, and are left out here ("live" weights).
+
+# %%
+linked = densities.weights()
+text = pd.DataFrame({
+    "network": [tables.network_text(r) for _, r in linked.iterrows()], "pool": linked["pool"], "seed": linked["seed"],
+    "input (%)": (100 * linked["input"]).round(2), "conv1's weights (%)": (100 * linked["conv1"]).round(1),
+    "live weights (%)": (100 * linked["weights"]).round(1), "all weights (%)": (100 * linked["all weights"]).round(1),
+    "live share (%)": (100 * linked["live"]).round(1), "images (weights)": linked["n_weights"],
+    "reading": [tables.reading(s, 1) for s in linked["scale"]],
+})  # fmt: skip
+HTML(page.table(text, page.origin(linked), once=["network", "pool"]))
+
+# %% mystnb={"figure": {"name": "fig-trail-chain", "caption": "Density of the input gradient against the density of the gradient by the live weights, exact zero, eval mode; a mark a trained network."}, "image": {"alt": "Marks for both pools in a very narrow band of input densities just below full; average pooling at its right end. The weights' densities lie between a half and three quarters and do not rise with it."}}
+figure = figures.chain(linked)
+figure
+
+# %% tags=["remove-input"]
+HTML(page.under(figure, "ch4-chain", page.origin(linked)))
+
+# %%
+paired = linked.pivot_table(
+    index=["dataset", "label", "width", "train_images", "variant", "seed"], columns="pool", values=["input", "weights"]
+).dropna()
+for what in ("input", "weights"):
+    difference = 100 * (paired[what]["max"] - paired[what]["avg"])
+    print(f"{what:8} max − avg over {len(difference)} pairs: {difference.min():+.2f} to {difference.max():+.2f} points")
+assert linked["input"].min() > 0.9
+
+# %% [markdown]
+# The gradient by conv1's weights is dense whatever the input's is: its kernel is shared by all positions, so one
+# live position is enough, as [](theorems) says of Theorem 4.4. What zeros there are among live weights lie in the
+# last stages, far from the pool, where neurons have fallen silent, and they do not follow the pool.
+#
+# (trail-heatmaps)=
+# ## What an attacker sees
+#
+# The same four test images (the first four of the test split) before each network, and the size of the input gradient,
+# summed over time steps and colours:
+
+# %%
+names = {r["name"]: Run.from_dict(r["config"]) for r in ledger.records("untrained")}
+maps = {}
+for state in ("untrained", "trained"):
+    for pool in ("max", "avg"):
+        rows = main[(main["state"] == state) & (main["pool"] == pool) & (main["seed"] == 0)]
+        kind = {"trained": "trail"}.get(state, state)
+        for name in sorted(set(rows["run"]))[:1]:
+            if ledger.path(kind, name).exists():
+                maps[f"{pool}\n{state}"] = trail.arrays(kind, name)["input size"]
+photos, labels = trail.shown_images(first["dataset"])
+CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
+titles = [CLASSES[i] if first["dataset"] == "cifar10" else str(i) for i in labels]
+
+# %% mystnb={"figure": {"name": "fig-trail-heatmaps", "caption": "Size of the input gradient of the true-class probability, summed over time steps and colours, for the same four test images; each map has its own scale. Seed 0 of each network, eval mode."}, "image": {"alt": "Four rows: a cat, two ships, an airplane. Per row the image and four maps. Untrained maps are noise with the image's outline; trained ones have mass around the object. Maps of both pools have gradient everywhere; those of average pooling are smoother, those of max pooling have a fine grid."}}
+figure = figures.heatmaps(photos, maps, titles)
+behind = main[(main["seed"] == 0) & (main["mode"] == "eval")].assign(n=trail.SHOWN)
+figure
+
+# %% tags=["remove-input"]
+HTML(page.under(figure, "ch4-heatmaps", page.origin(behind)))
+
+# %%
+for name, values in maps.items():
+    flat = values.astype(float).reshape(len(values), -1)
+    share = flat.sum(1) ** 2 / (flat**2).sum(1) / flat.shape[1]
+    print(
+        f"{' '.join(name.split()):15} positions without gradient: {100 * (flat == 0).mean():4.1f} %, "
+        f"effective share of positions: {100 * share.min():.0f} to {100 * share.max():.0f} %"
+    )
+    assert (flat == 0).mean() < 0.01
+
+# %% [markdown]
+# No position of any image is without a gradient. How concentrated the mass is differs more between images and with training
+# than between pools.
+#
+# The settings of [](trail-claims), untrained, max pooling, seed 0, on the same images:
+
+# %%
+wanted = {
+    "ReLU twin": {"neuron": "ReLU"},
+    "rectangular": {"surrogate": "rectangular"},
+    "Spiking-\nResNet": {"skip": "spiking"},
+    "no skip": {"skip": "none"},
+    "rate": {"coding": "rate"},
+    "latency": {"coding": "latency"},
+    "direct": {"coding": "direct"},
+}
+others = {title: Run.make("sweep", pool="max", seed=0, **changes).name for title, changes in wanted.items()}
+others = {title: name for title, name in others.items() if name in names}
+maps = {title: trail.arrays("untrained", name)["input size"] for title, name in others.items()}
+
+# %% mystnb={"figure": {"name": "fig-trail-heatmaps-variants", "caption": "The same four images, untrained networks with one thing changed; each map has its own scale. Max pooling, seed 0, eval mode."}, "image": {"alt": "Four rows of seven maps: all networks have gradient at every position, more or less grainy; for latency and direct coding the maps differ in grain only."}}
+figure = figures.heatmaps(photos, maps, titles)
+behind = found[found["run"].isin(others.values()) & (found["mode"] == "eval") & (found["state"] == "untrained")]
+figure
+
+# %% tags=["remove-input"]
+HTML(page.under(figure, "ch4-heatmaps-variants", page.origin(behind.assign(n=trail.SHOWN))))
+
+# %% [markdown]
+# Exact zeros are not to be seen at the input in any of them, so the maps differ in grain, not in support.
+#
+# ## Summary
+#
+# - Exact zeros arise in one place, the backward pass of the stem's max pool, and are gone again two layers later: at the
+#   input, where an attack acts, gradients are dense for both pools, at every threshold we tried.
+# - Even there the sparsity is a rule for ties. Most windows are silent, most of the gradient goes through them, and
+#   sharing ties, which is as right, makes the gradient nearly as dense as average pooling's.
+# - In this measure neither spikes with the ATan surrogate, nor skips, nor the temporal code make a gradient sparse; ReLU and
+#   surrogates with compact support do. All of it at reduced scale, hence indicative; the rules are in [](ch-report).
+#
+# ## Try
+#
+# - `python -m snnpaper train --profile sweep --surrogate rectangular` adds a record: which rows above change?
+# - `python -m snnpaper.trail --untrained --pool max --T 1`: with a single bit plane, how many windows are tied?
+# - `report.paper_values()["pool_sparsity_drop"]`: with the paper at hand, put its exact wording next to
+#   [](trail-3788): which reading does it mean?

@@ -1,0 +1,213 @@
+"""What the published code's habits change, one at a time: one record of kind "deviations" per network.
+
+python -m snnpaper.deviations RUN_NAME ...      (networks of zoo/ by name)
+
+The published protocol attacks in train mode and keeps the BatchNorm statistics of the attacked batches. A
+"robustness" record has both ends (sound, published); this one has the step between: gradients in train
+mode, accuracy with the statistics of training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from . import data, gaps, ledger, tables, zoo
+from .attacks.standard import Attack, threat
+from .config import Run
+from .data import Images
+from .experiment import ATTACKED_IMAGES
+from .pixel import SpikeModel, correct
+from .stats import over_seeds
+
+EPS = 8 / 255
+_BATCH = 16  # as published: in train mode the batch is part of the attack
+
+
+def measure(net: nn.Module, run: Run, images: Images) -> dict:
+    """Which images survive train-mode FGSM and PGD-7 under the network's own statistics; and, for average
+    pooling, which are classified correctly when the pool treats its padding the other way."""
+    rows = []
+    for method in ("fgsm", "pgd"):
+        hits = train_mode_attack(net, run, images, Attack(space="spike", method=method, eps=EPS, protocol="published"))
+        rows.append({"method": method, "accuracy": hits.float().mean().item(), "correct": ledger.pack(hits)})
+    out = {"n": len(images), "eps": EPS, "train mode": rows}
+    if run.pool == "avg":
+        other = copy.deepcopy(net)
+        other.maxpool.count_include_pad = not run.count_include_pad
+        hits = correct(other, images.x, images.y, run.coding, run.T)
+        out |= {"other_padding_accuracy": hits.float().mean().item(), "other_padding_correct": ledger.pack(hits)}
+    return out
+
+
+def train_mode_attack(net: nn.Module, run: Run, images: Images, attack: Attack, seed: int = 0) -> Tensor:
+    """Bool [N]: still correct on `net` in eval mode, after an attack that saw a copy of it in train mode.
+
+    Raises ValueError for an attack by another protocol than the published one.
+    """
+    if attack.protocol != "published":
+        raise ValueError(f"protocol is {attack.protocol!r}; allowed: published, which attacks in train mode")
+    attacked, own, hits = copy.deepcopy(net), SpikeModel(net.eval(), run.T), []
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        for i in range(0, len(images), _BATCH):
+            y = images.y[i : i + _BATCH]
+            model, clean = threat(attacked, run, images.x[i : i + _BATCH], attack)
+            adversarial = attack.on(model)(clean, y)
+            with torch.no_grad():
+                hits.append(own(adversarial).argmax(1) == y)
+    return torch.cat(hits).cpu()
+
+
+# What differs between the paper's text, its code and this project; `effects` has the keys that are measured.
+DEVIATIONS = (
+    ("space", "attacked space", "not stated in what we could read", "the coded tensor", "both, in tables of their own"),
+    ("eps", "radius of the attack", "8/255", "6/255", "both"),
+    ("train mode", "mode while attacked", "not stated", "train", "eval; the code's way by name"),
+    ("statistics", "BatchNorm's statistics", "not stated", "adapt to the attacked test batches",
+     "those of training; the code's way by name"),
+    ("decay", "weight decay", "not mentioned", "0.001, coupled, in Adam", "0.001, a parameter"),
+    ("selection", "choice of weights", "not stated", "lowest loss on the test split", "last epoch"),
+    ("bits", "phase code", "bits weighted by omega(t)", "bits unweighted", "unweighted; weighted is a parameter"),
+    ("pools", "pools replaced", "“systematically”", "the one pool of the stem", "the same one"),
+    ("padding", "padding of the average pool", "not stated", "counted", "counted; a parameter"),
+    ("seeds", "seeds", "not stated", "one (3407)", "several, each in the ledger"),
+)  # fmt: skip
+
+
+# ---- what the records say ----------------------------------------------------------------------------
+
+
+def effects(root: Path | None = None) -> pd.DataFrame:
+    """One row per deviation, quantity, cell and pool that is measured: how much it changes, in points.
+
+    Columns: key, effect (what minus what), pool, where, points (mean ± 95 % over seeds), seeds, n, scale, runs.
+    """
+    acc = tables.published(tables.accuracies(root))
+    pgd = acc[(acc["method"] == "pgd") & (acc["space"] == "spike")]
+    own = {r["name"]: r["results"] for r in ledger.records("deviations", root)}
+    between = {name: next(x["accuracy"] for x in r["train mode"] if x["method"] == "pgd") for name, r in own.items()}
+    sound, published, six = (
+        pgd[(pgd["protocol"] == protocol) & (pgd["eps"] == eps)].set_index("run")["accuracy"]
+        for protocol, eps in (("sound", 8), ("published", 8), ("published", 6))
+    )
+    pixel = acc[(acc["method"] == "pgd") & (acc["space"] == "pixel") & (acc["eps"] == 8)].set_index("run")["accuracy"]
+    clean = acc[acc["space"] == "clean"].set_index("run")["accuracy"]
+    learned = {r["name"]: r["results"] for r in ledger.records("train", root)}
+    curves = {name: [c["validation_accuracy"] for c in r["curves"]] for name, r in learned.items()}
+    cases: list[tuple[str, str, Callable[[str], float]]] = [
+        ("space", "PGD-7 8/255 accuracy, sound protocol, spike minus pixel space", lambda r: sound[r] - pixel[r]),
+        ("train mode", "PGD-7 8/255 accuracy, gradients in train minus in eval mode", lambda r: between[r] - sound[r]),
+        ("statistics", "the same, statistics of attacked batches minus own", lambda r: published[r] - between[r]),
+        ("eps", "PGD-7 accuracy, published protocol, 6/255 minus 8/255", lambda r: six[r] - published[r]),
+        ("selection", "validation accuracy, best minus last epoch", lambda r: max(curves[r]) - curves[r][-1]),
+        ("padding", "clean accuracy, padding left out minus counted, same weights",
+         lambda r: own[r]["other_padding_accuracy"] - clean[r]),
+    ]  # fmt: skip
+    rows = []
+    for key, effect, quantity in cases:
+        for values, part in acc[acc["space"] == "clean"].groupby(tables.CELL, sort=False):
+            found = {run: v for run in part["run"] if (v := _get(quantity, run)) is not None}
+            n = min(learned[run]["validation_n"] for run in found) if key == "selection" and found else part["n"].min()
+            rows += _effect(key, effect, dict(zip(tables.CELL, values, strict=True)), found, n)
+    return pd.DataFrame([*rows, *_retrained(root)])
+
+
+def _get(quantity: Callable[[str], float], run: str) -> float | None:
+    try:
+        return float(quantity(run))
+    except KeyError:  # not recorded for this run
+        return None
+
+
+def _effect(key: str, effect: str, c: dict, found: dict[str, float], n: int) -> list[dict]:
+    if not found:
+        return []
+    mean, half = over_seeds(list(found.values()))
+    where = f"{tables.DATA[c['dataset']]}, {tables.network_text(c)}"
+    points = f"{100 * mean:+.1f}" + ("" if np.isnan(half) else f" ± {100 * half:.1f}")
+    return [{"key": key, "effect": effect, "pool": c["pool"], "where": where, "points": points, "seeds": len(found),
+             "n": n, "scale": c["scale"], "runs": sorted(found)}]  # fmt: skip
+
+
+# Deviations that need a network trained the other way: what is changed from the sweep's baseline.
+RETRAINED = {
+    "decay": ("weight decay 0 minus 0.001", {"weight_decay": 0.0}),
+    "bits": ("bits weighted by omega minus unweighted", {"coding": "weighted_phase"}),
+    "padding": ("trained with padding left out minus counted", {"count_include_pad": False, "pool": "avg"}),
+}
+
+
+def _retrained(root: Path | None) -> list[dict]:
+    """The same run trained both ways, paired by seed: clean accuracy and PGD-7 8/255 in pixel space."""
+    acc, rows = tables.accuracies(root), []
+    for key, (effect, changes) in RETRAINED.items():
+        for pool in ("max", "avg"):
+            base = Run.make("sweep", pool=pool)
+            other = base.but(**changes)
+            if other.pool != pool:
+                continue
+            for what, space in (("clean accuracy", "clean"), ("PGD-7 8/255 in pixel space", "pixel")):
+                rule = (acc["space"] == space) & acc["method"].isin(["clean", "pgd"]) & acc["eps"].isin([0, 8])
+                sides = []
+                for run in (other, base):
+                    alike = (acc[tables.CELL] == pd.Series(tables.cell(run))).all(axis=1)
+                    sides.append(acc[rule & alike].set_index("seed")[["accuracy", "run", "n"]])
+                pairs = (sides[0]["accuracy"] - sides[1]["accuracy"]).dropna()
+                found = {str(run): v for run, v in zip(sides[0].loc[pairs.index, "run"], pairs, strict=True)}
+                n = sides[0]["n"].min() if len(pairs) else 0
+                rows += _effect(key, f"{what}, {effect}", tables.cell(base), found, n)
+    return rows
+
+
+def missing(root: Path | None = None) -> pd.DataFrame:
+    """Deviations without a record yet: key, command, cost."""
+    known, rows = effects(root), []
+    done = set(known["key"]) if len(known) else set()
+    names = {r["name"] for r in ledger.records("robustness", root)}
+    for key in ("train mode", "statistics"):
+        if key not in done:
+            run = Run.make("cpu")
+            call = f"python -m snnpaper.deviations {run.name}"
+            rows.append(
+                {"key": key, "command": call, "cost": "some minutes" if run.name in names else "after its training"}
+            )
+    for key, (_, changes) in RETRAINED.items():
+        for pool in ("max", "avg"):
+            run = Run.make("sweep", **{"pool": pool} | changes)
+            if run.name not in names and run.pool == pool:
+                rows.append({"key": key, "command": gaps.command(run), "cost": gaps.time_text(run, root)})
+    return pd.DataFrame(rows, columns=["key", "command", "cost"])
+
+
+# ---- making a record ---------------------------------------------------------------------------------
+
+
+def record(name: str) -> None:
+    """Measure a network of zoo/ on the images of its robustness record and append the record."""
+    run, net = zoo.load(name)
+    images, began = data.load(run.dataset)["test"].first(ATTACKED_IMAGES), time.monotonic()
+    results = measure(net, run, images)
+    origin = {"weights_sha256": zoo.sha256(net), "data_sha256": images.sha256}
+    ledger.append("deviations", run, results, time.monotonic() - began, **origin)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m snnpaper.deviations", description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="+", metavar="RUN_NAME")
+    names = parser.parse_args(argv).names
+    ledger.provenance()  # before anything on disk can change under a long run
+    for name in names:
+        record(name)
+
+
+if __name__ == "__main__":
+    main()

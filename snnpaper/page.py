@@ -1,0 +1,123 @@
+"""What a chapter puts on the page, as HTML text: tables and figures that name their runs, scale and n.
+
+Figures are also written as SVG and PDF to book/_static/figures/, which the page links to.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from . import ledger, plots
+from .config import home
+from .tables import FIVE_SEEDS
+
+FIGURES = "_static/figures"
+_LONG = 24  # characters; a longer text may be broken
+
+
+def run_link(name: str, text: str | None = None) -> str:
+    """A link to the run's row in the report's list of runs."""
+    return f'<a href="ch10.html#run-{html.escape(name)}">{html.escape(text or name)}</a>'
+
+
+def short_links(names: Iterable[str]) -> str:
+    """ "max 0 1 2; avg 0 1": links by pool and seed, from the names of one cell's runs."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(set(names)):
+        *_, pool, seed, _ = name.split("-")
+        found.setdefault(pool, []).append(run_link(name, seed.removeprefix("s")))
+    return "; ".join(f"{pool} {' '.join(links)}" for pool, links in sorted(found.items(), reverse=True))
+
+
+def origin(part: pd.DataFrame) -> str:
+    """Where numbers come from, as one line that unfolds to the list of runs.
+
+    `part` holds the rows behind them, with the columns run, scale, seed, n and the cell's. What is below the
+    paper's scale or five seeds is called indicative.
+    """
+    scales = sorted(set(part["scale"]))
+    cells = part.groupby([c for c in ("label", "variant", "pool", "width", "epochs") if c in part])["seed"].nunique()
+    seeds = f"{cells.min()}" if cells.min() == cells.max() else f"{cells.min()} to {cells.max()}"
+    images = " or ".join(f"{n:,}" for n in sorted(set(part["n"])))
+    mark = "" if scales == ["paper"] and cells.min() >= FIVE_SEEDS else ", <strong>indicative</strong>"
+    names = sorted(set(part["run"]))
+    head = f"{_count(len(names), 'network')}, {' and '.join(scales)} scale, {_count(seeds, 'seed')} a cell"
+    head += f"; n = {_count(images, 'image')}{mark}"
+    return f"<details><summary>{head}</summary>{', '.join(map(run_link, names))}</details>"
+
+
+def _count(number: int | str, noun: str) -> str:
+    return f"{number} {noun}{'' if str(number) == '1' else 's'}"
+
+
+def table(frame: pd.DataFrame, below: str = "", raw: Iterable[str] = (), once: Iterable[str] = ()) -> str:
+    """The frame as a table with text aligned left; `below` follows it.
+
+    Columns in `raw` hold HTML; those in `once` show a value only where it, or one to its left in `once`, changes.
+    Long texts get a wide column, short ones are not broken.
+    """
+    shown, head = frame.copy(), []
+    for column in shown.columns:
+        texts = [str(v) for v in frame[column]]
+        if column not in raw:
+            texts = [html.escape(t) for t in texts]
+        if column in once:
+            head.append(column)
+            repeats = (frame[head] == frame[head].shift()).all(axis=1)
+            texts = ["" if again else t for t, again in zip(texts, repeats, strict=True)]
+        if column == "command":
+            texts = [t and f"<code>{t}</code>" for t in texts]
+        longest = max((len(str(v)) for v in frame[column]), default=0)
+        kind = "wide" if longest > _LONG or column in raw else "short"
+        shown[column] = [f'<div class="{kind}">{t}</div>' for t in texts]
+    text = shown.to_html(index=False, escape=False, border=0).replace('class="dataframe"', 'class="records"')
+    return text + below
+
+
+def folded(frame: pd.DataFrame, what: str) -> str:
+    """A table behind a line that counts its rows ("3 missing, with command and cost"); nothing for no rows."""
+    if frame.empty:
+        return ""
+    return f"<details><summary>{len(frame)} {html.escape(what)}</summary>{table(frame)}</details>"
+
+
+def under(figure: Figure, name: str, below: str = "") -> str:
+    """Write the figure as <name>.svg and <name>.pdf; returns the links to both, and `below`."""
+    files = plots.save(figure, home() / "book" / FIGURES, name)
+    links = " · ".join(f'<a href="{FIGURES}/{f.name}" download>{f.suffix[1:].upper()}</a>' for f in files)
+    return f"<p>Download: {links}</p>{below}"
+
+
+def runs_table(kinds: Iterable[str], root: Path | None = None) -> str:
+    """Every network with a record of one of these kinds, a row each that `run_link` leads to.
+
+    Test accuracy and cost are those of its training record, where it has one; the hardware that of its first.
+    """
+    found: dict[str, dict[str, dict]] = {}
+    for kind in kinds:
+        for record in ledger.records(kind, root):
+            found.setdefault(record["name"], {})[kind] = record
+    head = ("run", "scale", "test (%)", "n", "hardware", "minutes of training", "records in results/")
+    lines = [f"<tr>{''.join(f'<th>{h}</th>' for h in head)}</tr>"]
+    for name, records in sorted(found.items()):
+        any_ = next(iter(records.values()))
+        trained, hardware = records.get("train"), any_["provenance"]["hardware"]
+        values = (
+            ["untrained", "", ""]
+            if trained is None
+            else [
+                any_["scale"],
+                f"{100 * trained['results']['test_accuracy']:.1f}",
+                f"{trained['results']['test_n']:,}",
+            ]
+        )
+        minutes = "" if trained is None else f"{trained['provenance']['wall_seconds'] / 60:.0f}"
+        files = ", ".join(f"{kind}/" for kind in records)
+        cells = [name, *values, hardware["gpu"] or hardware["cpu"], minutes, files]
+        lines.append(f'<tr id="run-{name}">{"".join(f"<td>{html.escape(c)}</td>" for c in cells)}</tr>')
+    return f'<table class="records">{"".join(lines)}</table>'

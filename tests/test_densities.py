@@ -1,0 +1,133 @@
+"""Densities from made-up records whose answers are known."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from snnpaper import densities, gaps, ledger
+from snnpaper.config import Run
+from snnpaper.sparsity import THRESHOLDS
+
+LAYERS = ("input", "conv1", "bn1", "sn1", "maxpool", "layer1.0", "layer1.1", "layer1.1.conv1", "layer2.1")
+
+
+def row(layer, density, norm=1.0):
+    values = {f"{t}_mean": density for t in THRESHOLDS} | {"norm_mean": norm, "effective_mean": 5.0}
+    return {"layer": layer, "kind": "Block", "size": 10} | values
+
+
+def write(root, kind, run, pool_in, **results):
+    """A record with density `pool_in` at the pool's input and 1 elsewhere; train mode is dense throughout."""
+    rows = {
+        "activation_n": 256,
+        "activation_eval": [row(name, pool_in if name == "sn1" else 1.0) for name in LAYERS],
+        "activation_train": [row(name, 1.0) for name in LAYERS],
+    }
+    record = {"kind": kind, "name": run.name, "config": run.to_dict(), "scale": run.scale, "results": rows | results}
+    path = ledger.path(kind, run.name, root)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record | {"provenance": {"wall_seconds": 60.0, "hardware": {"cpu": "C", "gpu": None}}}))
+
+
+@pytest.fixture
+def root(tmp_path):
+    for seed, density in ((0, 0.2), (1, 0.24)):
+        write(tmp_path, "sparsity", Run.make("cpu", pool="max", seed=seed), density)
+        write(tmp_path, "sparsity", Run.make("cpu", pool="avg", seed=seed), 1.0)
+    write(tmp_path, "untrained", Run.make("sweep", pool="max"), 0.1)
+    write(tmp_path, "sparsity", Run.make("sweep", pool="max", neuron="ReLU"), 0.05)
+    return tmp_path
+
+
+def test_rows_follow_the_backward_pass_and_places_name_the_ends_of_stages(root):
+    found = densities.frame(root)
+    one = found[(found["run"] == found["run"].iloc[0]) & (found["mode"] == "eval")]
+    assert list(one["layer"]) == [*LAYERS[:0:-1], "input"]
+    assert dict(zip(one["layer"], one["place"], strict=True)) | {"layer1.1": "layer1", "layer1.0": ""} == dict(
+        zip(one["layer"], one["place"], strict=True)
+    )
+
+
+def test_the_main_cell_is_the_published_one_with_most_seeds_and_its_untrained_twin(root):
+    main = densities.main_cell(densities.frame(root))
+    assert set(main["state"]) == {"trained", "untrained"} and set(main["label"]) == {"SEW-ResNet-18"}
+    assert main[main["state"] == "trained"]["run"].nunique() == 4
+    with pytest.raises(ValueError, match="both pools"):
+        densities.main_cell(densities.frame(root).query("pool == 'max'"))
+
+
+def test_means_and_intervals_over_seeds(root):
+    main = densities.main_cell(densities.frame(root))
+    part = main[(main["state"] == "trained") & (main["mode"] == "eval") & (main["place"] == "sn1")]
+    table = densities.over(part, ["pool"], "0").set_index("pool")
+    assert table.loc["max", "mean"] == pytest.approx(0.22)
+    assert table.loc["max", "half"] == pytest.approx(12.7062047 * 0.02, rel=1e-6)  # t with one degree of freedom
+    assert table.loc["max", "seeds"] == 2 and len(table.loc["max", "runs"]) == 2
+
+
+def test_a_missing_setting_is_shown_with_its_command(root):
+    found = densities.frame(root)
+    rows = densities.ablation("natural", found, root).set_index(["setting", "pool", "state"])
+    assert rows.loc[("IF, ATan surrogate", "max", "untrained"), "sn1_mean"] == pytest.approx(0.1)
+    relu = rows.loc[("ReLU twin", "max", "trained")]
+    assert relu["seeds"] == 1 and relu["effective"] == pytest.approx(0.5)
+    gone = rows.loc[("IF, rectangular surrogate", "avg", "trained")]
+    assert gone["seeds"] == 0
+    assert gone["command"] == "python -m snnpaper train --profile sweep --pool avg --surrogate rectangular"
+    assert "no run is recorded" in gone["cost"]
+    before = rows.loc[("ReLU twin", "avg", "untrained"), "command"]
+    assert before == "python -m snnpaper.trail --untrained --profile sweep --neuron ReLU --pool avg"
+
+
+def test_weight_decay_has_no_untrained_row_of_its_own(root):
+    rows = densities.ablation("decay", densities.frame(root), root)
+    assert set(rows[rows["setting"] == "weight decay 0"]["state"]) == {"trained"}
+
+
+def test_locating_a_number_finds_the_reading_that_makes_it(root):
+    main = densities.main_cell(densities.frame(root))
+    trained = main[main["state"] == "trained"]
+    at_pool = densities.locate(78.0, trained).iloc[0]
+    assert (at_pool["where"], at_pool["mode"], at_pool["quantity"]) == ("sn1", "eval", "points")
+    both = densities.locate(39.0, trained).iloc[0]
+    assert both["where"] == "pool, input and output" and both["off"] == pytest.approx(0.0)
+
+
+def test_weights_leave_out_what_meets_padding_only(root):
+    run = Run.make("cpu", pool="max")
+    live = densities._live(run)
+    size = {"conv1.weight": 100, "layer4.1.conv2.weight": 900}
+    rows = [{"layer": n, "size": s, "0_mean": live[n] / 2} for n, s in size.items()]
+    write(root, "sparsity", run, 0.2, weight_eval=rows, weight_n=32)
+    for other in ledger.records("sparsity", root):
+        if other["name"] != run.name:
+            ledger.path("sparsity", other["name"], root).unlink()
+    (found,) = densities.weights(root).to_dict("records")
+    assert found["weights"] == pytest.approx(0.5)  # half of the live ones, wherever they are
+    assert found["all weights"] == pytest.approx(0.5 * (100 + 100) / 1000)
+    assert found["live"] == pytest.approx(0.2) and found["n_weights"] == 32
+
+
+def test_commands_run_what_they_name():
+    for run in (Run(), Run.make("sweep", coding="rate"), Run.make("cpu", dataset="cifar100", pool="avg", seed=3)):
+        words = gaps.command(run).split()
+        assert words[:5] == ["python", "-m", "snnpaper", "train", "--profile"]
+        flags = dict(zip(words[6::2], words[7::2], strict=True))
+        given = {k.removeprefix("--"): type(getattr(run, k.removeprefix("--")))(v) for k, v in flags.items()}
+        assert Run.make(words[5], **given) == run
+
+
+def test_costs_scale_with_work_and_absent_data_says_so(tmp_path):
+    run = Run.make("cpu")
+    write(tmp_path, "train", run, 1.0)
+    assert gaps.time_text(run, tmp_path) == "60 s of training on C"
+    assert gaps.time_text(run.but(epochs=40), tmp_path) == "10 min of training on C"
+    assert gaps.time_text(run.but(T=5, train_images=22_500), tmp_path) == "15 s of training on C"
+    assert "no run is recorded" in gaps.time_text(run, tmp_path / "empty")
+    gone = gaps.missing("cifar10dvs", tmp_path, arch="resnet34")
+    assert gone["cost"].startswith("data absent") and "--dataset cifar10dvs --arch resnet34" in gone["command"]
+
+
+def test_densities_of_an_empty_ledger_are_empty(tmp_path):
+    assert densities.frame(tmp_path).empty and isinstance(densities.frame(tmp_path), pd.DataFrame)
