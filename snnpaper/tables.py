@@ -28,6 +28,7 @@ _VARIANT = {
     "lr": "learning rate {:g}",
     "weight_decay": "weight decay {:g}",
     "count_include_pad": "padding not counted",
+    "precision": "{}",
 }
 
 
