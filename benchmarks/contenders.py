@@ -81,6 +81,7 @@ class LibraryNeuron(Ours):
         super().train_step()
 
     def fold(self, net: SpikingResNet) -> SpikingResNet:
+        functional.reset_net(net)  # its potentials hold on to the last step's graph
         net = super().fold(net)
         net.register_forward_pre_hook(lambda net, _: functional.reset_net(net))
         return net

@@ -28,6 +28,8 @@ _VARIANT = {
     "lr": "learning rate {:g}",
     "weight_decay": "weight decay {:g}",
     "count_include_pad": "padding not counted",
+    "precision": "{} precision",
+    "precision": "{}",
 }
 
 
