@@ -28,7 +28,6 @@ _VARIANT = {
     "lr": "learning rate {:g}",
     "weight_decay": "weight decay {:g}",
     "count_include_pad": "padding not counted",
-    "precision": "{} precision",
     "precision": "{}",
 }
 
