@@ -102,7 +102,8 @@ def generic(eps: float, classes: int, restarts: int = 5, queries: int = QUERIES)
     """The attacks that need nothing but the model, from cheap to dear.
 
     AutoAttack is torchattacks' standard ensemble (its APGD, targeted APGD and FAB take 10 steps, the
-    library's default; the rows above it take 100), with `queries` for Square.
+    library's default; the rows above it take 100), with a fifth of `queries` for its Square, which has a
+    row of its own.
     """
     ta = torchattacks
     return [
@@ -114,7 +115,7 @@ def generic(eps: float, classes: int, restarts: int = 5, queries: int = QUERIES)
         Stage("SA-PGD-100", "gradient", lambda m, x, y: sapgd(m, x, y, eps)),
         Stage("APGD-CE-100", "gradient", library(lambda m: ta.APGD(m, eps=eps, steps=100))),
         Stage("APGD-DLR-100", "gradient", library(lambda m: ta.APGD(m, eps=eps, steps=100, loss="dlr"))),
-        Stage("AutoAttack", "gradient", library(lambda m: _autoattack(m, eps, classes, queries))),
+        Stage("AutoAttack", "gradient", library(lambda m: _autoattack(m, eps, classes, queries // 5))),
         Stage(f"Square, {queries} queries", "black box",
               library(lambda m: ta.Square(m, eps=eps, n_queries=queries, seed=1))),
     ]  # fmt: skip
@@ -157,7 +158,9 @@ def _inside(candidates: Tensor, x: Tensor, eps: float, name: str) -> None:
     far = (candidates - x).abs().max().item()
     low, high = candidates.min().item(), candidates.max().item()
     if far > eps + 1e-5 or low < -1e-6 or high > 1 + 1e-6:
-        raise RuntimeError(f"{name} left the ball or the box: distance {far:.4g} > {eps:.4g} or [{low:.3g}, {high:.3g}]")
+        raise RuntimeError(
+            f"{name} left the ball or the box: distance {far:.4g} > {eps:.4g} or [{low:.3g}, {high:.3g}]"
+        )
 
 
 def _autoattack(model: nn.Module, eps: float, classes: int, queries: int):

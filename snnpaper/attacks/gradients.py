@@ -107,7 +107,7 @@ def share_among_ties(x: Tensor, grad: Tensor, kernel, stride, padding) -> Tensor
 
 
 class _Adaptive:
-    """An IF layer's forward pass with ASSG's backward: sharpness by neuron and step, from |h - V_th| over past calls."""
+    """An IF layer's forward pass with ASSG's backward: a sharpness by neuron and step, from past |h - V_th|."""
 
     def __init__(self, detach_reset: bool) -> None:
         self.detach_reset, self.mean, self.deviation = detach_reset, None, None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .ensemble import Find, Connected
+from .ensemble import Connected, Find
 
 
 def hop_skip_jump(eps: float, classes: int, iterations: int = 5, queries: int = 200) -> Find:

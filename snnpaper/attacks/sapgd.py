@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 def step_sizes(eps: float, steps: int) -> list[float]:
-    """The fixed schedule: eps, halved after ever shorter stretches (22 % of the steps, then 3 % less each, at least 6 %)."""
+    """The fixed schedule: eps, halved after stretches of 22 % of the steps, then 3 % less each, at least 6 %."""
     sizes, size, stretch = [], eps, max(int(0.22 * steps), 1)
     while len(sizes) < steps:
         sizes += [size] * stretch

@@ -33,15 +33,16 @@ def target(net: nn.Module, run: Run, x: Tensor, space: str, twin: str = "smoothe
 
 
 def stages(
-    net: nn.Module, run: Run, space: str, eps: float, sources: dict[str, nn.Module], restarts: int = 3
+    net: nn.Module, run: Run, space: str, eps: float, sources: dict[str, nn.Module], sweep: bool = True
 ) -> list[Stage]:
     """All attacks on `net` in one threat space, from cheap to dear.
 
     In pixel space the first rows use the weighted twin, as in the literature, and the dear ones the
-    smoothed twin. `sources` are other networks of the same code, by name, for transfer.
+    smoothed twin. `sources` are other networks of the same code, by name, for transfer. With `sweep` every
+    other backward pass is tried on every image, else only on those that stand.
     """
     pixel, classes = space == "pixel", CLASSES[run.dataset]
-    plain, *dear = _split(generic(eps, classes, restarts))
+    plain, *dear = _split(generic(eps, classes, restarts=3))
     short = pgd(eps, 20)
 
     def by_twin(twin: str) -> nn.Module:
@@ -54,9 +55,9 @@ def stages(
     for name, source in sources.items():
         source = PixelModel(source, run.coding, run.T, "smoothed") if pixel else SpikeModel(source, run.T)
         rows.append(on(source.eval(), Stage(f"transfer: {name}", "transfer", short, True)))
-    for choice in (*(SURROGATES if any(isinstance(m, IF) for m in net.modules()) else ()), *map(_pool, POOLS)):
+    for choice in choices(net, run):
         with_it = partial(backward, net, choice)
-        rows.append(Stage(f"PGD-20, {name_of(choice)}", "gradient", short, True, with_it))
+        rows.append(Stage(f"PGD-20, {name_of(choice)}", "gradient", short, sweep, with_it))
     if pixel:
         rows.append(Stage("level search, 100 steps", "gradient", _levels(net, run, eps, 100, seed=1)))
     adaptive = partial(backward, net, Backward(adaptive=True))
@@ -76,8 +77,12 @@ def name_of(choice: Backward) -> str:
     return f"{choice.surrogate} {choice.alpha:g}"
 
 
-def _pool(how: str) -> Backward:
-    return Backward(pool=how)
+def choices(net: nn.Module, run: Run) -> list[Backward]:
+    """Backward passes other than the network's own: surrogates where there are neurons, and ways to share a pool."""
+    own = Backward(run.surrogate, run.alpha)
+    spiking = any(isinstance(m, IF) for m in net.modules())
+    pools = [how for how in POOLS if how != {"max": "max", "avg": "average"}[run.pool]]
+    return [c for c in SURROGATES if spiking and c != own] + [Backward(pool=how) for how in pools]
 
 
 def _split(found: list[Stage]) -> list:
