@@ -18,7 +18,7 @@ from tqdm import tqdm
 from .early import pgd_any_iterate
 from .sapgd import sapgd
 
-QUERIES = 1_000  # of the black-box attacks, an image
+QUERIES = 500  # of the black-box attacks, an image
 Find = Callable[[nn.Module, Tensor, Tensor], Tensor]  # model, x [N,...], y [N] -> candidates [N,...]
 
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from .ensemble import Connected, Find
 
 
-def hop_skip_jump(eps: float, classes: int, iterations: int = 5, queries: int = 200) -> Find:
+def hop_skip_jump(eps: float, classes: int, iterations: int = 3, queries: int = 100) -> Find:
     """HopSkipJump: sees only the predicted class. Its input is then brought into the ball.
 
     `queries` is the most an iteration spends on one estimate of the direction.
@@ -22,7 +22,7 @@ def hop_skip_jump(eps: float, classes: int, iterations: int = 5, queries: int = 
     return _art(make, eps, classes)
 
 
-def auto_pgd(eps: float, classes: int, loss: str = "cross_entropy", steps: int = 100, restarts: int = 2) -> Find:
+def auto_pgd(eps: float, classes: int, loss: str = "cross_entropy", steps: int = 50, restarts: int = 1) -> Find:
     """ART's Auto-PGD; `loss` is "cross_entropy" or "difference_logits_ratio"."""
 
     def make(evasion, classifier):
@@ -46,7 +46,7 @@ def _art(make, eps: float, classes: int) -> Find:
             with torch.random.fork_rng():
                 torch.manual_seed(0)
                 classifier = PyTorchClassifier(
-                    Connected(model).eval(), nn.CrossEntropyLoss(), tuple(x.shape[1:]), classes,
+                    _Single(Connected(model)).eval(), nn.CrossEntropyLoss(), tuple(x.shape[1:]), classes,
                     clip_values=(0.0, 1.0), device_type="cpu" if x.device.type == "cpu" else "gpu",
                 )  # fmt: skip
                 found = make(evasion, classifier).generate(x.cpu().numpy(), y.cpu().numpy())
@@ -56,3 +56,14 @@ def _art(make, eps: float, classes: int) -> Find:
         return torch.clamp(found, x - eps, x + eps).clamp(0, 1)
 
     return find
+
+
+class _Single(nn.Module):
+    """ART computes in double precision between its calls."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.model(x.float())

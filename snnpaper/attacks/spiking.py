@@ -42,7 +42,7 @@ def stages(
     other backward pass is tried on every image, else only on those that stand.
     """
     pixel, classes = space == "pixel", CLASSES[run.dataset]
-    plain, *dear = _split(generic(eps, classes, restarts=3))
+    plain, *dear = _split(generic(eps, classes, restarts=2))
     short = pgd(eps, 20)
 
     def by_twin(twin: str) -> nn.Module:
