@@ -1,0 +1,200 @@
+"""The tables of chapter 6: pure functions from the attack records to data frames. Accuracies are fractions."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .. import ledger
+from ..config import Run
+from ..data import CLASSES
+from ..stats import mcnemar, over_seeds, wilson
+from ..tables import interval_text
+
+WORST = "worst case of all"
+PLAIN = {"pixel": "PGD-7, weighted twin", "spike": "PGD-7"}  # what is usually reported
+
+
+def rows(root: Path | None = None) -> pd.DataFrame:
+    """One row a network, battery and attack; also "clean" and WORST.
+
+    Columns: run, label, pool, seed, scale, n, space, eps (1/255), attack, kind, whole, attacked (bool
+    array), correct (bool array; for attacks that saw only some images, among those), accuracy (nan for these).
+    """
+    found = []
+    for record in ledger.records("attacks", root):
+        run, n = Run.from_dict(record["config"]), record["results"]["n"]
+        for b in record["results"]["batteries"]:
+            head = {"run": run.name, "label": run.label, "pool": run.pool, "seed": run.seed, "scale": run.scale, "n": n}
+            head |= {"space": b["space"], "eps": round(255 * b["eps"], 2)}
+            everyone = ledger.pack(np.ones(n, bool))
+            ends = [("clean", "clean", b["clean"]), (WORST, "worst", b["standing"])]
+            listed = [{"name": k, "kind": v, "whole": True, "attacked": everyone, "correct": c} for k, v, c in ends]
+            for a in [listed[0], *b["attacks"], listed[1]]:
+                attacked, correct = (ledger.unpack(a[k], n) for k in ("attacked", "correct"))
+                row = {"attack": a["name"], "kind": a["kind"], "whole": a["whole"], "attacked": attacked}
+                found.append(head | row | {"correct": correct, "accuracy": correct.mean() if a["whole"] else math.nan})
+    return pd.DataFrame(found)
+
+
+def per_attack(frame: pd.DataFrame, space: str, eps: float) -> pd.DataFrame:
+    """The printed table of one battery: per cent standing under each attack alone, mean over seeds, by pool.
+
+    An attack that saw only what was still standing shows how many of these it fooled, summed over seeds.
+    """
+    part = frame[(frame["space"] == space) & (frame["eps"] == eps)]
+    table = []
+    for attack, here in part.groupby("attack", sort=False):
+        row = {"attack": attack, "kind": here["kind"].iloc[0]}
+        for pool in ("max", "avg"):
+            row[pool] = _cell(here[here["pool"] == pool])
+        table.append(row)
+    order = {"clean": -1, WORST: 1}
+    return pd.DataFrame(sorted(table, key=lambda r: order.get(r["attack"], 0)))
+
+
+def _cell(here: pd.DataFrame) -> str:
+    if here.empty:
+        return "not run"
+    if here["whole"].all():
+        return interval_text(*over_seeds(here["accuracy"]))
+    attacked = sum(int(a.sum()) for a in here["attacked"])
+    fooled = sum(int((a & ~c).sum()) for a, c in zip(here["attacked"], here["correct"], strict=True))
+    return f"fooled {fooled} of {attacked} left" if attacked else "none left"
+
+
+def advantage(frame: pd.DataFrame) -> pd.DataFrame:
+    """Max minus avg (fraction, paired by seed) per battery: clean, as usually attacked, and in the worst case.
+
+    Columns: space, eps, attack, seeds, n, max, avg, difference, half (95 % over seeds, or over images for one
+    seed: normal approximation of the paired difference), p (exact McNemar, images of all seeds together).
+    """
+    table = []
+    for (space, eps), part in frame.groupby(["space", "eps"], sort=False):
+        for attack in ("clean", PLAIN[space], WORST):
+            here = part[part["attack"] == attack]
+            one = {pool: p.set_index("seed")["correct"] for pool, p in here.groupby("pool")}
+            seeds = sorted(set(one.get("max", {}).keys()) & set(one.get("avg", {}).keys())) if len(one) == 2 else []
+            if not seeds:
+                continue
+            a, b = (np.concatenate([one[pool][s] for s in seeds]) for pool in ("max", "avg"))
+            difference, half = over_seeds([one["max"][s].mean() - one["avg"][s].mean() for s in seeds])
+            if len(seeds) == 1:
+                half = 1.96 * (a.astype(float) - b).std(ddof=1) / math.sqrt(len(a))
+            table.append({"space": space, "eps": eps, "attack": attack, "seeds": len(seeds), "n": len(a) // len(seeds),
+                          "max": a.mean(), "avg": b.mean(), "difference": difference, "half": half,
+                          "p": mcnemar(a, b)})  # fmt: skip
+    return pd.DataFrame(table)
+
+
+def advantage_text(found: pd.DataFrame) -> pd.DataFrame:
+    """`advantage` for print: per cent and points."""
+    shown = found[["space", "eps", "attack", "seeds", "n"]].copy()
+    shown["eps"] = [f"{e:g}/255" for e in found["eps"]]
+    for pool in ("max", "avg"):
+        shown[pool] = [f"{100 * a:.1f}" for a in found[pool]]
+    shown["max − avg"] = [interval_text(d, h) for d, h in zip(found["difference"], found["half"], strict=True)]
+    return shown
+
+
+def answer(found: pd.DataFrame) -> list[str]:
+    """The chapter's answer in sentences computed from `advantage`; one a battery."""
+    said = []
+    for (space, eps), part in found.groupby(["space", "eps"], sort=False):
+        by = part.set_index("attack")
+        if PLAIN[space] not in by.index or WORST not in by.index:
+            continue
+        plain, worst = by.loc[PLAIN[space]], by.loc[WORST]
+        chance = max(worst["max"], worst["avg"]) < 0.1
+        left = "below chance for both pools" if chance else _reading(worst)
+        said.append(
+            f"{space} space, {eps:g}/255: PGD-7 leaves {100 * plain['max']:.1f} % (max) and {100 * plain['avg']:.1f} % "
+            f"(avg), {interval_text(plain['difference'], plain['half'])} points apart; the worst case of all attacks "
+            f"leaves {100 * worst['max']:.1f} % and {100 * worst['avg']:.1f} %, "
+            f"{interval_text(worst['difference'], worst['half'])} points apart: {left} "
+            f"({int(worst['n'])} images, {int(worst['seeds'])} seed{'s' * (worst['seeds'] > 1)})."
+        )
+    return said or ["No battery has records of both pools yet: nothing can be said."]
+
+
+def _reading(row: pd.Series) -> str:
+    if row["difference"] > row["half"]:
+        return "an advantage of max pooling remains"
+    return "average pooling is ahead" if row["difference"] < -row["half"] else "no difference can be told"
+
+
+def outsider(root: Path | None = None) -> pd.DataFrame:
+    """One row a network and battery: the worst case, and by how many points an attacker outside lowers it."""
+    table = []
+    for record in ledger.records("attacks", root):
+        run, n = Run.from_dict(record["config"]), record["results"]["n"]
+        for b in record["results"]["batteries"]:
+            o = b["outsider"]
+            lowered = 100 * max(o["fooled"].values(), default=0) / n
+            table.append({"pool": run.pool, "seed": run.seed, "space": b["space"], "eps": f"{255 * b['eps']:g}/255",
+                          "images": n, "standing": o["attacked"], "lowered by (points)": lowered})  # fmt: skip
+    return pd.DataFrame(table)
+
+
+def curves(root: Path | None = None) -> pd.DataFrame:
+    """One row a network, threat and radius: accuracy, its Wilson interval, n. Radius 0 is the clean accuracy.
+
+    Columns: run, pool, seed, scale, width, threat, radius (1/255, or flips), accuracy, low, high, n, chance.
+    """
+    table = []
+    for record in ledger.records("curve", root):
+        run = Run.from_dict(record["config"])
+        for threat, found in record["results"]["threats"].items():
+            first, n = np.array(found["first"]), len(found["first"])
+            standing = [(0, first != -2)]
+            standing += [(r, (first == -1) | (first > i)) for i, r in enumerate(found["radii"])]
+            for radius, hits in standing:
+                low, high = wilson(int(hits.sum()), n)
+                table.append({"run": run.name, "pool": run.pool, "seed": run.seed, "scale": run.scale,
+                              "profile": (run.epochs, run.train_images), "label": run.label, "threat": threat,
+                              "radius": radius, "accuracy": hits.mean(), "low": low, "high": high, "n": n,
+                              "chance": 1 / CLASSES[run.dataset]})  # fmt: skip
+    return pd.DataFrame(table)
+
+
+def chance_radii(frame: pd.DataFrame) -> pd.DataFrame:
+    """The least recorded radius at which each network's accuracy is at chance or below, by threat; then at zero."""
+    table = []
+    for (threat, run), part in frame.groupby(["threat", "run"], sort=False):
+        row = {"threat": threat, "run": run, "pool": part["pool"].iloc[0], "seed": part["seed"].iloc[0]}
+        for name, level in (("chance", part["chance"].iloc[0]), ("zero", 0.0)):
+            below = part.loc[part["accuracy"] <= level, "radius"]
+            row[name] = below.min() if len(below) else math.nan
+        table.append(row)
+    return pd.DataFrame(table)
+
+
+def ladder(root: Path | None = None) -> pd.DataFrame:
+    """The published protocol's habits: per cent standing under each variant, mean over seeds, by pool."""
+    found = []
+    for record in ledger.records("protocol", root):
+        run = Run.from_dict(record["config"])
+        for v in record["results"]["variants"]:
+            found.append({"variant": v["variant"], "pool": run.pool, "seed": run.seed, "accuracy": v["accuracy"]})
+    frame, table = pd.DataFrame(found, columns=["variant", "pool", "seed", "accuracy"]), []
+    for variant, part in frame.groupby("variant", sort=False):
+        by = {pool: p.set_index("seed")["accuracy"] for pool, p in part.groupby("pool")}
+        row = {"variant": variant} | {p: interval_text(*over_seeds(by[p])) if p in by else "" for p in ("max", "avg")}
+        paired = (by["max"] - by["avg"]).dropna() if len(by) == 2 else []
+        table.append(row | {"max − avg": interval_text(*over_seeds(paired)) if len(paired) else ""})
+    return pd.DataFrame(table)
+
+
+def codings(root: Path | None = None) -> pd.DataFrame:
+    """Accuracy (per cent) on digits under each attack, one column a code."""
+    rows = [
+        {"attack": a["attack"], "code": r["config"]["coding"], "accuracy": f"{100 * a['accuracy']:.0f}"}
+        for r in ledger.records("codings", root)
+        for a in r["results"]["attacks"]
+    ]
+    frame = pd.DataFrame(rows, columns=["attack", "code", "accuracy"])
+    order = list(dict.fromkeys(frame["attack"]))
+    return frame.pivot(index="attack", columns="code", values="accuracy").reindex(order).fillna("")
