@@ -5,7 +5,7 @@ STAMP  := $(VENV)/.installed
 PYTHON ?= python3
 CHAPTERS ?=
 
-.PHONY: help env book test test-all results refresh clean
+.PHONY: help env book test test-all bench results refresh clean
 .DEFAULT_GOAL := help
 
 help:      ## this list
@@ -38,6 +38,9 @@ test: $(STAMP)  ## the fast tier: tests and every chapter's cells against their 
 test-all: $(STAMP)  ## the fast and the slow tier
 	@echo "== testing, slow tests included"
 	$(PY) -m pytest --nbval -m ""
+
+bench: $(STAMP)  ## time the engine against a plain implementation and the floor; at most 15 minutes, on idle cores
+	$(PY) -m benchmarks.speed
 
 results: $(STAMP)  ## what is recorded in results/ and zoo/
 	$(PY) -m snnpaper status

@@ -1,15 +1,22 @@
-"""python -m snnpaper fetch | train | status"""
+"""python -m snnpaper fetch | train | campaign | status"""
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from dataclasses import fields
+from pathlib import Path
 
 import torch
 
+from . import campaign as campaigns
 from . import data, ledger
-from .config import PROFILES, Run, home, parse
+from .campaign import GRID
+from .config import PROFILES, Run, parse
+from .engine import keep_freed_memory
+from .experiment import BATTERY, SHORT_BATTERY, run_all, train_stage
+from .models import ENGINES
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -22,7 +29,17 @@ def main(argv: list[str] | None = None) -> int:
     train.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     train.add_argument("--no-measure", action="store_true", help="stop after training")
     train.add_argument("--short", action="store_true", help="attack at eps 8/255 by the sound protocol only")
-    commands.add_parser("status", help="list the recorded runs")
+    train.add_argument("--render", action="store_true", help="chapter 3 of this run, into rendered/")
+    train.add_argument("--engine", default="fast", choices=ENGINES, help="plain: torch's own operators throughout")
+    campaign = commands.add_parser("campaign", help="compute what the ledger lacks of the grid; resumes after any stop")
+    campaign.add_argument("--grid", type=Path, default=GRID)
+    campaign.add_argument("--block", help="only the blocks with this in their name")
+    campaign.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    campaign.add_argument("--budget-minutes", type=float, default=math.inf)
+    campaign.add_argument("--together", type=int, default=1, help="networks trained at once (for a GPU)")
+    campaign.add_argument("--no-render", action="store_true", help="leave chapter 3 of each cell unrendered")
+    status = commands.add_parser("status", help="done, missing and cost of every cell of the grid")
+    status.add_argument("--grid", type=Path, default=GRID)
     for f in fields(Run):
         train.add_argument(f"--{f.name}", type=_flag if f.type == "bool" else type(f.default), metavar="VALUE")
     args = parser.parse_args(argv)
@@ -31,16 +48,22 @@ def main(argv: list[str] | None = None) -> int:
             splits = data.load(args.dataset)
             print(f"{args.dataset}: {', '.join(f'{len(v):,} {k}' for k, v in splits.items())} in {data.root()}")
         elif args.command == "status":
-            print(status())
+            print(campaigns.status(args.grid))
+        elif args.command == "campaign":
+            keep_freed_memory()
+            options = {"block": args.block, "device": args.device, "budget_minutes": args.budget_minutes}
+            options["together"] = args.together
+            campaigns.run(args.grid, render_chapter=not args.no_render, **options)
         else:
-            from .experiment import BATTERY, SHORT_BATTERY, run_all, train_stage
-
+            keep_freed_memory()
             run, device = parse({k: getattr(args, k) for k in ("profile", "device", *(f.name for f in fields(Run)))})
             ledger.provenance()  # before anything on disk can change under a long run
             if args.no_measure:
-                train_stage(run, device)
+                train_stage(run, device, engine=args.engine)
             else:
-                run_all(run, device, battery=SHORT_BATTERY if args.short else BATTERY)
+                run_all(run, device, battery=SHORT_BATTERY if args.short else BATTERY, engine=args.engine)
+            if args.render:
+                print(campaigns.render(run))
     except (ValueError, RuntimeError) as err:
         print(f"snnpaper: {err}", file=sys.stderr)
         return 2
@@ -48,22 +71,6 @@ def main(argv: list[str] | None = None) -> int:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
     return 0
-
-
-def status() -> str:
-    """The recorded runs: which records each has, its scale, test accuracy, cost and hardware."""
-    rows = []
-    for r in ledger.records("train"):
-        kinds = [k for k in ("robustness", "sparsity", "theory") if ledger.path(k, r["name"]).exists()]
-        p = r["provenance"]
-        machine = p["hardware"]["gpu"] or p["hardware"]["cpu"]
-        rows.append(
-            f"{r['name']:44} {r['scale']:8} test {100 * r['results']['test_accuracy']:5.1f} %  "
-            f"{p['wall_seconds'] / 60:5.0f} min  {machine}  {', '.join(['train', *kinds])}"
-        )
-    unfinished = sorted(f.stem for f in (home() / "runs").glob("*.pt"))
-    rows += [f"{name:44} unfinished: the same train command goes on" for name in unfinished]
-    return "\n".join(rows) or "nothing recorded yet: python -m snnpaper train --help"
 
 
 def _flag(text: str) -> bool:

@@ -25,6 +25,7 @@ ALLOWED: dict[str, tuple] = {
     "pool": ("max", "avg"),
     "coding": ("phase", "weighted_phase", "rate", "latency", "direct"),
     "surrogate": ("atan", "sigmoid", "rectangular", "triangular"),
+    "precision": ("fp32", "bf16"),
 }
 # Smallest and largest value accepted; the upper ends catch typing errors, not ambitions.
 RANGE: dict[str, tuple[float, float]] = {
@@ -74,6 +75,7 @@ class Run:
     weight_decay: float = 1e-3
     train_images: int = 0
     seed: int = 0
+    precision: str = "fp32"
 
     def __post_init__(self) -> None:
         problems = [problem for f in fields(self) if (problem := _problem(f.name, getattr(self, f.name)))]

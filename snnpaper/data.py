@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100}
+TRAIN_IMAGES = {"digits": 1_197, "cifar10": 45_000, "cifar100": 45_000}
 _FOLDER = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
 # One fixed shuffle divides training from validation; it is no run's seed, so every run sees one split.
 _SPLIT_SEED = 20250923

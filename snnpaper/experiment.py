@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import math
 import time
 from collections.abc import Sequence
 
+import torch
 from torch import nn
 from tqdm import tqdm
 
 from . import data, ledger, sparsity, zoo
 from .attacks.standard import Attack, robust
+from .coding import encode
 from .config import Run, home
 from .data import Images
 from .pixel import correct
-from .train import train
+from .precision import differing_spikes
+from .train import OutOfTime, Trainer, train, write_whole
 
 ATTACKED_IMAGES = 1_000
 _TRAIN_CHECK = 5_000  # training images on which accuracy is measured again in eval mode
@@ -30,60 +35,128 @@ SHORT_BATTERY = tuple(a for a in BATTERY if a.protocol == "sound" and a.eps == 8
 _PUBLISHED_BATCH = 16
 
 
-def run_all(run: Run, device: str = "cpu", progress: bool = True, battery: Sequence[Attack] = BATTERY) -> None:
-    """Every stage of a run that the ledger does not hold yet."""
-    net = train_stage(run, device, progress)
+def run_all(
+    run: Run,
+    device: str = "cpu",
+    progress: bool = True,
+    battery: Sequence[Attack] = BATTERY,
+    engine: str = "fast",
+    deadline: float = math.inf,
+) -> None:
+    """Every stage of a run that the ledger does not hold yet.
+
+    Raises train.OutOfTime once `deadline` (on the clock of time.monotonic) has passed; what was done until
+    then is kept, and the same call goes on from there.
+    """
+    net = train_stage(run, device, progress, engine, deadline)
     test = data.load(run.dataset)["test"].to(device)
-    robustness_stage(run, net, test, progress, battery)
+    robustness_stage(run, net, test, progress, battery, deadline)
+    if time.monotonic() > deadline:
+        raise OutOfTime(f"{run.name}: stopped before its gradients were measured")
     sparsity_stage(run, net, test)
 
 
-def train_stage(run: Run, device: str = "cpu", progress: bool = True) -> nn.Module:
-    """Train the network of `run`, or take it from zoo/ when its record exists; returns it in eval mode.
-
-    The network is rounded to 16 bits first and only then measured, so the record speaks of the weights
-    that are kept. The weights are on disk before the record is: a record never lacks its network.
-    """
+def train_stage(
+    run: Run, device: str = "cpu", progress: bool = True, engine: str = "fast", deadline: float = math.inf
+) -> nn.Module:
+    """Train the network of `run`, or take it from zoo/ when its record exists; returns it in eval mode."""
     if ledger.path("train", run.name).exists():
         return zoo.load(run.name, device)[1]
     splits = data.load(run.dataset)
-    done = train(run, splits, device, progress=progress)
-    net = zoo.round_(done.net)
+    return record_training(train(run, splits, device, progress=progress, engine=engine, deadline=deadline), splits)
+
+
+def train_together(runs: Sequence[Run], device: str, deadline: float = math.inf) -> None:
+    """Train several runs of one data set at once, a step of each in turn, each on a CUDA stream of its own.
+
+    One such network is too small to fill a GPU; on a CPU nothing is gained. Each record's time is its share
+    of the host's time, and says with how many it was trained. Raises train.OutOfTime as `run_all` does.
+    """
+    splits = {k: v.to(device) for k, v in data.load(runs[0].dataset).items()}
+    trainers = [Trainer(run, splits, device) for run in runs]
+    streams = [torch.cuda.Stream(device) if device.startswith("cuda") else None for _ in runs]
+    while active := [(t, s) for t, s in zip(trainers, streams, strict=True) if not t.finished]:
+        for trainer, stream in active:
+            if time.monotonic() > deadline:
+                for t in trainers:
+                    t.save()
+                raise OutOfTime(f"stopped in the training of {', '.join(t.run.name for t, _ in active)}")
+            with torch.cuda.stream(stream):
+                trainer.advance()
+    for trainer in trainers:
+        record_training(trainer, splits, together=len(runs))
+
+
+def record_training(done: Trainer, splits: dict[str, Images], **how) -> nn.Module:
+    """Round a finished training's network to 16 bits, measure its accuracies, keep it and record it.
+
+    It is rounded first and only then measured, so the record speaks of the weights that are kept. The
+    weights are on disk before the record is: a record never lacks its network.
+    """
+    run, net = done.run, zoo.round_(done.net.eval())
     hits = {}
     for split, images in splits.items():
-        part = images.first(_TRAIN_CHECK if split == "train" else 0).to(device)
+        part = images.first(_TRAIN_CHECK if split == "train" else 0).to(done.sums.device)
         hits[split] = correct(net, part.x, part.y, run.coding, run.T)
     results = {f"{split}_accuracy": h.float().mean().item() for split, h in hits.items()}
     results |= {f"{split}_n": len(h) for split, h in hits.items()}
     results |= {"test_correct": ledger.pack(hits["test"]), "curves": done.curves}
+    if run.precision == "bf16":
+        few = encode(splits["validation"].first(64).to(done.sums.device).x, run.coding, run.T)
+        results["differing_spikes"] = differing_spikes(net, few)
     zoo.save(run, net)
     checksums = {"weights_sha256": zoo.sha256(net), "data_sha256": {k: v.sha256 for k, v in splits.items()}}
-    ledger.append("train", run, results, done.seconds, **checksums)
+    ledger.append("train", run, results, done.seconds, **checksums, **how)
     zoo.card(run)
-    (home() / "runs" / f"{run.name}.pt").unlink(missing_ok=True)
+    done.forget()
     return net
 
 
 def robustness_stage(
-    run: Run, net: nn.Module, test: Images, progress: bool = True, battery: Sequence[Attack] = BATTERY
+    run: Run,
+    net: nn.Module,
+    test: Images,
+    progress: bool = True,
+    battery: Sequence[Attack] = BATTERY,
+    deadline: float = math.inf,
 ) -> None:
-    """Attack the first 1,000 test images with every attack of `battery`; one record."""
+    """Attack the first 1,000 test images with every attack of `battery`; one record.
+
+    Each finished attack is kept in runs/<name>.attacks.json until the record is written, so that a stop
+    repeats at most one.
+    """
     if ledger.path("robustness", run.name).exists():
         return
-    images, began = test.first(ATTACKED_IMAGES), time.monotonic()
-    results = robustness(run, net, images, battery, progress)
-    ledger.append("robustness", run, results, time.monotonic() - began, **_origin(net, images))
+    images, partial = test.first(ATTACKED_IMAGES), home() / "runs" / f"{run.name}.attacks.json"
+    origin = _origin(net, images)
+    kept = json.loads(partial.read_text()) if partial.exists() else {}
+    if kept.get("origin") != origin:
+        kept = {"origin": origin, "rows": [], "seconds": 0.0}
+    for attack in tqdm(battery, disable=not progress, desc="attacks"):
+        if any(row | attack.to_dict() == row for row in kept["rows"]):
+            continue
+        if time.monotonic() > deadline:
+            raise OutOfTime(f"{run.name}: stopped after {len(kept['rows'])} of {len(battery)} attacks")
+        began = time.monotonic()
+        kept["rows"].append(_attacked(run, net, images, attack))
+        kept["seconds"] += time.monotonic() - began
+        write_whole(partial, json.dumps(kept))
+    results = robustness(run, net, images, []) | {"attacks": kept["rows"]}
+    ledger.append("robustness", run, results, kept["seconds"], **origin)
+    partial.unlink(missing_ok=True)
 
 
 def robustness(run: Run, net: nn.Module, images: Images, attacks: Sequence[Attack], progress: bool = False) -> dict:
     """Which images are classified correctly, clean and under each attack, with the accuracies."""
     clean = correct(net, images.x, images.y, run.coding, run.T)
-    rows = []
-    for attack in tqdm(attacks, disable=not progress, desc="attacks"):
-        hits = robust(net, run, images, attack, _PUBLISHED_BATCH if attack.protocol == "published" else 50)
-        rows.append(attack.to_dict() | {"accuracy": hits.float().mean().item(), "correct": ledger.pack(hits)})
+    rows = [_attacked(run, net, images, attack) for attack in tqdm(attacks, disable=not progress, desc="attacks")]
     head = {"n": len(images), "clean_accuracy": clean.float().mean().item(), "clean_correct": ledger.pack(clean)}
     return head | {"attacks": rows}
+
+
+def _attacked(run: Run, net: nn.Module, images: Images, attack: Attack) -> dict:
+    hits = robust(net, run, images, attack, _PUBLISHED_BATCH if attack.protocol == "published" else 50)
+    return attack.to_dict() | {"accuracy": hits.float().mean().item(), "correct": ledger.pack(hits)}
 
 
 def sparsity_stage(run: Run, net: nn.Module, test: Images) -> None:

@@ -7,14 +7,53 @@ Parameter names are SpikingJelly's, so weights move between the two.
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import Run
 from .data import CLASSES
 from .neurons import IF
 
+ENGINES = ("fast", "plain")
 DEPTHS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
+
+
+class StemConv(nn.Conv2d):
+    """The stem's 7x7 convolution of stride 2, with an input gradient twice as fast on a CPU.
+
+    An input pixel of even (odd) row and column meets only the odd (even) taps of the kernel. So the
+    input gradient is one 4x4 convolution of the output gradient to 3 * 4 channels, one for each parity
+    of row and column, shuffled back into place.
+    """
+
+    def __init__(self, out: int) -> None:
+        super().__init__(3, out, 7, stride=2, padding=3, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        even = x.shape[-1] % 2 == x.shape[-2] % 2 == 0
+        if x.requires_grad and x.device.type == "cpu" and even and not torch.is_autocast_enabled("cpu"):
+            return _ByParity.apply(x, self.weight)
+        return super().forward(x)
+
+
+class _ByParity(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, weight):
+        ctx.save_for_backward(x, weight)
+        return F.conv2d(x, weight, None, 2, 3)
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, weight = ctx.saved_tensors
+        taps = F.pad(weight, (1, 0, 1, 0)).reshape(-1, 3, 4, 2, 4, 2).flip(2, 4).permute(1, 3, 5, 0, 2, 4)
+        to_x = F.pixel_shuffle(F.conv2d(F.pad(grad, (1, 2, 1, 2)), taps.reshape(12, -1, 4, 4)), 2)
+        to_weight = None
+        if ctx.needs_input_grad[1]:
+            to_weight = torch.nn.grad.conv2d_weight(x, weight.shape, grad, 2, 3)
+        return to_x, to_weight
 
 
 class Block(nn.Module):
@@ -67,6 +106,8 @@ class SpikingResNet(nn.Module):
 
     IF neurons have a detached reset in SEW (and no-skip) networks and an undetached one in
     Spiking-ResNet, as in the published code. neuron="ReLU" is the same network as an ANN.
+    precision="bf16" runs convolutions in bfloat16, membrane potentials and logits in float32. `plain`
+    takes torch's own operators and the reference neuron throughout; the numbers agree to rounding.
     """
 
     def __init__(
@@ -80,14 +121,17 @@ class SpikingResNet(nn.Module):
         neuron: str = "IF",
         surrogate: str = "atan",
         alpha: float = 2.0,
+        precision: str = "fp32",
+        plain: bool = False,
     ) -> None:
         super().__init__()
+        self.precision = precision
 
         def make():
-            return nn.ReLU() if neuron == "ReLU" else IF(surrogate, alpha, detach_reset=skip != "spiking")
+            return nn.ReLU() if neuron == "ReLU" else IF(surrogate, alpha, skip != "spiking", plain=plain)
 
         bottleneck = arch == "resnet50"
-        self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
+        self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False) if plain else StemConv(width)
         self.bn1 = nn.BatchNorm2d(width)
         self.sn1 = make()
         self.maxpool = stem_pool(pool, count_include_pad)
@@ -105,10 +149,12 @@ class SpikingResNet(nn.Module):
                 nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, spikes: Tensor) -> Tensor:
-        x = self.sn1(_frames(spikes, self.conv1, self.bn1))
-        x = _frames(x, self.maxpool)
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        return self.fc(x.mean(dim=(-2, -1))).mean(0)
+        half = self.precision == "bf16"
+        with torch.autocast(spikes.device.type, torch.bfloat16) if half else contextlib.nullcontext():
+            x = self.sn1(_frames(spikes, self.conv1, self.bn1))
+            x = _frames(x, self.maxpool)
+            x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+            return self.fc(x.mean(dim=(-2, -1))).mean(0).to(spikes.dtype)
 
 
 def stem_pool(pool: str, count_include_pad: bool = True) -> nn.Module:
@@ -124,12 +170,17 @@ def stem_pool(pool: str, count_include_pad: bool = True) -> nn.Module:
     raise ValueError(f"pool is {pool!r}; allowed: max, avg")
 
 
-def build(run: Run) -> SpikingResNet:
-    """The untrained network of a run, initialised from its seed without touching the global stream."""
+def build(run: Run, engine: str = "fast") -> SpikingResNet:
+    """The untrained network of a run, initialised from its seed without touching the global stream.
+
+    Raises ValueError on an engine other than "fast" and "plain".
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"engine is {engine!r}; allowed: {', '.join(ENGINES)}")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
         net = SpikingResNet(
             CLASSES[run.dataset], run.arch, run.width, run.pool, run.count_include_pad, run.skip, run.neuron,
-            run.surrogate, run.alpha,
+            run.surrogate, run.alpha, run.precision, engine == "plain",
         )  # fmt: skip
-    return net.to(memory_format=torch.channels_last)  # 1.2 times faster on a CPU, the same numbers
+    return net if engine == "plain" else net.to(memory_format=torch.channels_last)

@@ -6,9 +6,13 @@ A checkpoint holds all that the next step depends on; order, flips and code nois
 
 from __future__ import annotations
 
+import contextlib
+import io
+import itertools
+import math
 import os
 import time
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -18,6 +22,7 @@ from tqdm import tqdm
 
 from .config import Run, home
 from .data import Images, epoch_batches
+from .engine import Captured
 from .models import build
 from .pixel import correct, encoded_logits
 
@@ -28,13 +33,117 @@ class Diverged(RuntimeError):
     """The loss is no longer a number."""
 
 
-@dataclass
-class Training:
-    """A trained network and how it got there; `curves` has one row per epoch."""
+class OutOfTime(RuntimeError):
+    """The time box is used up; what was done is kept, and a repeated call goes on from there."""
 
-    net: nn.Module
-    curves: list[dict] = field(default_factory=list)
-    seconds: float = 0.0
+
+class Trainer:
+    """The training of one run, a step at a time; afterwards `net` is the network and `curves` its history.
+
+    `curves` has a row {epoch, loss, train_accuracy, validation_accuracy} an epoch; train accuracy is measured
+    on the batches as they are learnt from. The test split is not looked at. With `checkpoint`, the state
+    goes to runs/<name>.pt under the project's folder, and a new Trainer of the same run goes on from there.
+    On CUDA the step is captured as a graph, unless the engine is "plain".
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        splits: dict[str, Images],
+        device: str | torch.device = "cpu",
+        checkpoint: bool = True,
+        engine: str = "fast",
+    ) -> None:
+        self.run = run
+        self.images = splits["train"].first(run.train_images).to(device)
+        self.validation = splits["validation"].to(device)
+        self.steps = len(self.images) // run.batch_size
+        if self.steps == 0:
+            raise ValueError(
+                f"batch_size is {run.batch_size}; allowed: at most {len(self.images)}, the training images"
+            )
+        self.net = build(run, engine).to(device).train()
+        self.optimiser = optimiser_of(run, self.net)
+        self.epoch, self.step, self.sums = 0, 0, torch.zeros(2, device=device)
+        self.curves: list[dict] = []
+        self.seconds, self._saved = 0.0, time.monotonic()
+        self._path = home() / "runs" / f"{run.name}.pt" if checkpoint else None
+        if self._path and self._path.exists():
+            self._restore()
+        self._batches: Iterator | None = None
+        self._captured = None
+        self._capture = self.images.x.is_cuda and engine == "fast"
+
+    @property
+    def finished(self) -> bool:
+        return self.epoch == self.run.epochs
+
+    def advance(self) -> None:
+        """One step, and the end of the epoch when it was its last. Raises Diverged."""
+        began, run = time.monotonic(), self.run
+        if self._batches is None:
+            batches = epoch_batches(self.images, run.batch_size, run.dataset != "digits", run.seed, self.epoch)
+            self._batches = itertools.islice(batches, self.step, None)
+        x, y = next(self._batches)
+        with _stream(run, self.epoch, self.step):
+            self.sums += self._one(x, y)
+            self.step += 1
+            if self.step == self.steps:
+                self._end_epoch()
+        self.seconds += time.monotonic() - began
+        if self.step == 0 or time.monotonic() - self._saved > _SAVE_EVERY:
+            self.save()
+
+    def save(self) -> None:
+        """Write the checkpoint, if this training keeps one."""
+        if not self._path:
+            return
+        state = {
+            "net": self.net.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "progress": (self.epoch, self.step, self.sums, self.curves, self.seconds),
+        }
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        write_whole(self._path, buffer.getvalue())
+        self._saved = time.monotonic()
+
+    def forget(self) -> None:
+        """Delete the checkpoint: what it led to is recorded."""
+        if self._path:
+            self._path.unlink(missing_ok=True)
+
+    def _one(self, x: Tensor, y: Tensor) -> Tensor:
+        def step(x, y):
+            return train_step(self.net, self.optimiser, self.run, x, y)
+
+        if not self._capture:
+            return step(x, y)
+        if self._captured is None:
+            self._captured = Captured(step, (x, y), self._state)
+        return self._captured(x, y)
+
+    def _state(self) -> list[Tensor]:
+        moments = [t for p in self.optimiser.state.values() for t in p.values()]
+        return [*self.net.state_dict().values(), *moments]
+
+    def _end_epoch(self) -> None:
+        loss, accuracy = (self.sums / (self.steps * self.run.batch_size)).tolist()
+        if not math.isfinite(loss):
+            raise Diverged(
+                f"{self.run.name}: the loss is {loss} in epoch {self.epoch + 1}; try a smaller lr than {self.run.lr}"
+            )
+        held = correct(self.net, self.validation.x, self.validation.y, self.run.coding, self.run.T)
+        row = {"epoch": self.epoch + 1, "loss": loss, "train_accuracy": accuracy}
+        self.curves.append(row | {"validation_accuracy": held.float().mean().item()})
+        self.epoch, self.step, self._batches = self.epoch + 1, 0, None
+        self.sums = torch.zeros_like(self.sums)
+
+    def _restore(self) -> None:
+        state = torch.load(self._path, map_location=self.images.x.device, weights_only=True)
+        self.net.load_state_dict(state["net"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.epoch, self.step, self.sums, self.curves, self.seconds = state["progress"]
 
 
 def train(
@@ -43,53 +152,53 @@ def train(
     device: str | torch.device = "cpu",
     checkpoint: bool = True,
     progress: bool = True,
-) -> Training:
-    """Train the network of `run` on splits["train"]; the last epoch's weights are the result.
+    engine: str = "fast",
+    deadline: float = math.inf,
+) -> Trainer:
+    """Train the network of `run` on splits["train"]; the last epoch's weights are the result, in eval mode.
 
-    Each epoch adds a row {epoch, loss, train_accuracy, validation_accuracy}; train accuracy is measured
-    on the batches as they are learnt from. The test split is not looked at. With `checkpoint`, the state
-    goes to runs/<name>.pt under the project's folder about once a minute, and a repeated call goes on
-    from there. Raises Diverged when the loss stops being finite.
+    Raises Diverged when the loss stops being finite, and OutOfTime (after saving) when `deadline`, on the
+    clock of time.monotonic, has passed.
     """
-    images = splits["train"].first(run.train_images).to(device)
-    validation = splits["validation"].to(device)
-    net = build(run).to(device).train()
-    optimiser = torch.optim.Adam(
-        net.parameters(), lr=run.lr, betas=(0.9, 0.999), weight_decay=run.weight_decay, fused=True
-    )
-    steps = len(images) // run.batch_size
-    if steps == 0:
-        raise ValueError(f"batch_size is {run.batch_size}; allowed: at most {len(images)}, the training images")
-    done, path = Training(net), home() / "runs" / f"{run.name}.pt"
-    epoch, step, sums = 0, 0, torch.zeros(2, device=device)
-    if checkpoint and path.exists():
-        epoch, step, sums = _restore(path, done, optimiser, device)
-    began, saved = time.monotonic() - done.seconds, time.monotonic()
-    bar = tqdm(total=run.epochs * steps, initial=epoch * steps + step, disable=not progress, desc=run.name)
-    with bar, torch.random.fork_rng():  # the caller's random stream stays as it was
-        while epoch < run.epochs:
-            batches = epoch_batches(images, run.batch_size, run.dataset != "digits", run.seed, epoch)
-            for i, (x, y) in enumerate(batches):
-                if i < step:
-                    continue
-                torch.manual_seed((run.seed * 1009 + epoch) * 1_000_003 + i)  # the stream rate coding draws from
-                sums += _step(net, optimiser, run, x, y)
-                step = i + 1
-                bar.update()
-                if checkpoint and time.monotonic() - saved > _SAVE_EVERY:
-                    done.seconds, saved = time.monotonic() - began, time.monotonic()
-                    _save(path, done, optimiser, epoch, step, sums)
-            done.curves.append(_row(run, net, validation, epoch, sums / (steps * run.batch_size)))
-            epoch, step = epoch + 1, 0
-            sums = torch.zeros_like(sums)
-            done.seconds = time.monotonic() - began
-            if checkpoint:
-                _save(path, done, optimiser, epoch, step, sums)
-    net.eval()
-    return done
+    trainer = Trainer(run, splits, device, checkpoint, engine)
+    done = trainer.epoch * trainer.steps + trainer.step
+    with tqdm(total=run.epochs * trainer.steps, initial=done, disable=not progress, desc=run.name) as bar:
+        while not trainer.finished:
+            if time.monotonic() > deadline:
+                trainer.save()
+                raise OutOfTime(f"{run.name}: stopped in epoch {trainer.epoch + 1} of {run.epochs}")
+            trainer.advance()
+            bar.update()
+    trainer.net.eval()
+    return trainer
 
 
-def _step(net: nn.Module, optimiser: torch.optim.Optimizer, run: Run, x: Tensor, y: Tensor) -> Tensor:
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Replace a file by `content`, whole or not at all, whatever kills the process."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
+    partial.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(partial, path)
+
+
+@contextlib.contextmanager
+def _stream(run: Run, epoch: int, step: int):
+    """The random stream that rate coding draws from, for one step; the caller's stream stays as it was."""
+    if run.coding != "rate":
+        yield
+        return
+    with torch.random.fork_rng():
+        torch.manual_seed((run.seed * 1009 + epoch) * 1_000_003 + step)
+        yield
+
+
+def optimiser_of(run: Run, net: nn.Module) -> torch.optim.Optimizer:
+    """Adam with the run's learning rate and (coupled) weight decay."""
+    options = {"betas": (0.9, 0.999), "weight_decay": run.weight_decay, "fused": True}
+    return torch.optim.Adam(net.parameters(), lr=run.lr, capturable=next(net.parameters()).is_cuda, **options)
+
+
+def train_step(net: nn.Module, optimiser: torch.optim.Optimizer, run: Run, x: Tensor, y: Tensor) -> Tensor:
     """One update; returns [summed loss, number correct] without waiting for the device."""
     logits = encoded_logits(net, x, run.coding, run.T)
     loss = F.cross_entropy(logits, y)
@@ -97,32 +206,3 @@ def _step(net: nn.Module, optimiser: torch.optim.Optimizer, run: Run, x: Tensor,
     loss.backward()
     optimiser.step()
     return torch.stack([loss.detach() * len(y), (logits.argmax(1) == y).sum()])
-
-
-def _row(run: Run, net: nn.Module, validation: Images, epoch: int, means: Tensor) -> dict:
-    loss, accuracy = means.tolist()
-    if loss != loss or loss in (float("inf"), float("-inf")):
-        raise Diverged(f"{run.name}: the loss is {loss} in epoch {epoch + 1}; try a smaller lr than {run.lr}")
-    held = correct(net, validation.x, validation.y, run.coding, run.T).float().mean().item()
-    return {"epoch": epoch + 1, "loss": loss, "train_accuracy": accuracy, "validation_accuracy": held}
-
-
-def _save(path: Path, done: Training, optimiser, epoch: int, step: int, sums: Tensor) -> None:
-    """Write the checkpoint whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    state = {
-        "net": done.net.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "progress": (epoch, step, sums, done.curves, done.seconds),
-    }
-    partial = path.with_suffix(f".{os.getpid()}.part")
-    torch.save(state, partial)
-    os.replace(partial, path)
-
-
-def _restore(path: Path, done: Training, optimiser, device):
-    state = torch.load(path, map_location=device, weights_only=True)
-    done.net.load_state_dict(state["net"])
-    optimiser.load_state_dict(state["optimiser"])
-    epoch, step, sums, done.curves, done.seconds = state["progress"]
-    return epoch, step, sums

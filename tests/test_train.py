@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from snnpaper import data, experiment, ledger, tables, zoo
+from snnpaper import train as train_module
 from snnpaper.config import Run
 from snnpaper.pixel import correct
-from snnpaper.train import Diverged, train
+from snnpaper.train import Diverged, OutOfTime, Trainer, train
 
 TINY = Run.make("demo", width=4, epochs=2, T=2, train_images=128)
 
@@ -48,7 +49,7 @@ def test_an_interrupted_run_ends_where_an_undisturbed_one_does(home, monkeypatch
     run, splits = TINY.but(coding=coding), data.load("digits")
     whole = train(run, splits, checkpoint=False, progress=False)
     monkeypatch.setattr("snnpaper.train._SAVE_EVERY", 0.0)
-    step, calls = __import__("snnpaper.train", fromlist=["_step"])._step, []
+    step, calls = train_module.train_step, []
 
     def stop_in_the_second_epoch(*args):
         calls.append(1)
@@ -56,21 +57,37 @@ def test_an_interrupted_run_ends_where_an_undisturbed_one_does(home, monkeypatch
             raise KeyboardInterrupt
         return step(*args)
 
-    monkeypatch.setattr("snnpaper.train._step", stop_in_the_second_epoch)
+    monkeypatch.setattr("snnpaper.train.train_step", stop_in_the_second_epoch)
     with pytest.raises(KeyboardInterrupt):
         train(run, splits, progress=False)
-    monkeypatch.setattr("snnpaper.train._step", step)
+    monkeypatch.setattr("snnpaper.train.train_step", step)
     resumed = train(run, splits, progress=False)
     assert torch.equal(weights(whole.net), weights(resumed.net))
     assert resumed.curves == whole.curves
     assert len(calls) == 6  # the second call did not begin anew
 
 
+def test_a_time_box_keeps_what_was_done(home):
+    run, splits = TINY, data.load("digits")
+    whole = train(run, splits, checkpoint=False, progress=False)
+    trainer = Trainer(run, splits)
+    for _ in range(5):
+        trainer.advance()
+    trainer.save()
+    with pytest.raises(OutOfTime, match="stopped in epoch 2 of 2"):
+        train(run, splits, progress=False, deadline=time.monotonic() - 1)
+    resumed = train(run, splits, progress=False)
+    assert torch.equal(weights(whole.net), weights(resumed.net)) and resumed.curves == whole.curves
+    assert (home / "runs" / f"{run.name}.pt").exists()
+    resumed.forget()
+    assert not (home / "runs" / f"{run.name}.pt").exists()
+
+
 def test_divergence_and_a_batch_larger_than_the_data_are_errors(monkeypatch):
     splits = data.load("digits")
     with pytest.raises(ValueError, match="batch_size is 512; allowed: at most 128"):
         train(TINY.but(batch_size=512), splits, checkpoint=False, progress=False)
-    monkeypatch.setattr("snnpaper.train._step", lambda *a: torch.tensor([float("nan"), 0.0]))
+    monkeypatch.setattr("snnpaper.train.train_step", lambda *a: torch.tensor([float("nan"), 0.0]))
     with pytest.raises(Diverged, match="the loss is nan in epoch 1"):
         train(TINY, splits, checkpoint=False, progress=False)
 
@@ -185,3 +202,19 @@ def test_the_same_run_learns_on_a_gpu():
     run = Run.make("demo", width=8, T=4, batch_size=16, epochs=3)
     curves = train(run, data.load("digits"), "cuda", checkpoint=False, progress=False).curves
     assert curves[-1]["validation_accuracy"] > 0.4
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("coding", ["phase", "rate"])
+def test_a_captured_step_is_the_eager_step(coding):
+    run, splits = TINY.but(coding=coding), data.load("digits")
+    trainers = [Trainer(run, splits, "cuda", checkpoint=False) for _ in range(2)]
+    trainers[1]._capture = False
+    for _ in range(4):
+        for trainer in trainers:
+            trainer.advance()
+    assert trainers[0]._captured is not None
+    a, b = (weights(t.net) for t in trainers)
+    torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+    assert trainers[0].sums.tolist() == pytest.approx(trainers[1].sums.tolist(), rel=1e-3)

@@ -1,0 +1,210 @@
+"""`make bench`: train steps and attacks timed against a plain implementation and against the floor; one record.
+
+    python -m benchmarks.speed [--device cuda] [--rounds 7]
+
+What is compared is interleaved in one process, warmed up apart, and given as median and quartiles. Absolute
+times hold for the machine they were taken on; the ratios travel better. The record goes to results/speed/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from benchmarks.contenders import CONTENDERS, ONLY, VARIANTS, Ours
+from snnpaper import data, ledger, zoo
+from snnpaper.coding import encode
+from snnpaper.config import Run
+from snnpaper.engine import keep_freed_memory
+from snnpaper.precision import differing_spikes
+from snnpaper.train import write_whole
+
+CPU_GRID = [{"width": w, "batch_size": b} for w in (16, 64) for b in (16, 64)]
+GPU_GRID = [
+    {"width": 64, "arch": a, "T": T, "batch_size": b}
+    for a in ("resnet18", "resnet34", "resnet50")
+    for T in (4, 10, 20)
+    for b in (16, 128, 512)
+]
+# One setting changed at a time from width 16, batch 16, T = 10, 18 layers, 32x32.
+COSTS = [{}] + [{k: v} for k, vs in {
+    "T": (2, 5, 20), "width": (32, 64), "batch_size": (32, 64, 128), "arch": ("resnet34", "resnet50"), "size": (48, 64),
+}.items() for v in vs]  # fmt: skip
+
+_MANY = 4  # batches that early exit works on
+
+
+def batch_of(n: int, device: str, size: int = 32) -> tuple[Tensor, Tensor]:
+    """n test images of CIFAR-10 where it is on disk, else noise."""
+    if size == 32 and data.available("cifar10"):
+        images = data.load("cifar10")["test"].first(n)
+        return images.x.to(device), images.y.to(device)
+    g = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 256, (n, 3, size, size), dtype=torch.uint8, generator=g)
+    return x.to(device), torch.randint(0, 10, (n,), generator=g).to(device)
+
+
+def seconds(action: Callable[[], None], device: str) -> float:
+    began = time.perf_counter()
+    action()
+    if device.startswith("cuda"):
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def interleaved(actions: dict[str, Callable[[], None]], device: str, rounds: int) -> dict[str, list[float]]:
+    """[first quartile, median, third quartile] of seconds per action, all taken in turn."""
+    for action in actions.values():
+        seconds(action, device)
+    taken: dict[str, list[float]] = {name: [] for name in actions}
+    for _ in range(rounds):
+        for name, action in actions.items():
+            taken[name].append(seconds(action, device))
+    return {name: statistics.quantiles(t, n=4, method="inclusive") for name, t in taken.items()}
+
+
+def trained(run: Run) -> dict | None:
+    """Weights of our recorded network of this architecture, whose robust images early exit depends on."""
+    for r in ledger.records("train"):
+        other = Run.from_dict(r["config"])
+        if all(
+            getattr(other, k) == getattr(run, k) for k in ("dataset", "arch", "width", "pool", "coding", "T", "skip")
+        ):
+            return zoo.load(other.name)[1].state_dict()
+    return None
+
+
+def compare(setting: dict, kinds: dict[str, type], device: str, rounds: int) -> list[dict]:
+    """Rows {setting, what, contender, q1, median, q3, images_per_s} of one setting."""
+    run = Run.make("paper", **setting)
+    x, y = batch_of(_MANY * run.batch_size, device)
+    weights = trained(run)
+    all_of = {name: kind(run, x, y, weights) for name, kind in kinds.items()}
+    rows = []
+    for what in ("train_step", "attack"):
+        actions = {n: getattr(c, what) for n, c in all_of.items() if ONLY.get(n, what) == what}
+        if what == "attack" and kinds is CONTENDERS and weights and data.available("cifar10"):
+            actions["ours, early exit"] = all_of["ours"].early
+        few = max(3, rounds // 2) if what == "attack" else rounds
+        for name, (q1, median, q3) in interleaved(actions, device, few).items():
+            row = {"what": what, "contender": name, "q1": q1, "median": median, "q3": q3}
+            images = run.batch_size * (_MANY if name == "ours, early exit" else 1)
+            rows.append(setting | row | {"images_per_s": images / median})
+    return rows
+
+
+# Operators by what they do; everything else is "rest" (dispatch, the code, sums over time).
+GROUPS = {
+    "convolution": ("aten::mkldnn_convolution", "aten::convolution_backward", "aten::_convolution", "cudnn"),
+    "neuron": ("_IF", "_IFBackward"),
+    "BatchNorm": ("batch_norm",),
+    "pool": ("max_pool2d", "avg_pool2d"),
+    "optimiser": ("Optimizer.step",),
+}
+
+
+def profile(setting: dict, device: str) -> dict[str, float]:
+    """Share of a train step's processor time by group of operators, neurons with all they call."""
+    run = Run.make("paper", **setting)
+    ours = Ours(run, *batch_of(run.batch_size, device))
+    for _ in range(3):
+        ours.train_step()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as took:
+        for _ in range(5):
+            ours.train_step()
+    events = took.key_averages()
+    total = sum(e.self_cpu_time_total for e in events)
+    parts = {
+        group: sum(
+            e.cpu_time_total if group in ("neuron", "optimiser") else e.self_cpu_time_total
+            for e in events
+            if (e.key in names if group == "neuron" else any(n in e.key for n in names))
+        )
+        for group, names in GROUPS.items()
+    }
+    shares = {group: part / total for group, part in parts.items()}
+    return shares | {"rest": 1 - sum(shares.values())}
+
+
+def cost(setting: dict, device: str, kept: bool = True) -> dict:
+    """Seconds a train step, and the peak memory it adds, of one setting; in a process of its own."""
+    if kept:
+        keep_freed_memory()
+    size = setting.get("size", 32)
+    run = Run.make("cpu", **{k: v for k, v in setting.items() if k != "size"})
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    ours = Ours(run, *batch_of(run.batch_size, device, size))
+    q1, median, q3 = interleaved({"ours": ours.train_step}, device, 5)["ours"]
+    if device.startswith("cuda"):
+        peak = torch.cuda.max_memory_allocated()
+    else:
+        peak = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    return setting | {"q1": q1, "median": median, "q3": q3, "peak_mib": peak / 2**20}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--rounds", type=int, default=7)
+    args = parser.parse_args()
+    provenance, began = ledger.provenance(), time.monotonic()
+    grid = GPU_GRID if args.device.startswith("cuda") else CPU_GRID
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as apart:
+        costs = [apart.submit(cost, s, args.device).result() for s in tqdm(COSTS, desc="cost")]
+        returned = {k: apart.submit(cost, {"width": w}, args.device, k == "kept").result()["median"] for k, w in
+                    (("kept", 64), ("returned", 64))}  # fmt: skip
+    keep_freed_memory()
+    rows = [row for s in tqdm(grid, desc="compare") for row in compare(s, CONTENDERS, args.device, args.rounds)]
+    tried = [row for s in tqdm(grid[::2], desc="variants") for row in compare(s, VARIANTS, args.device, args.rounds)]
+    profiles = [s | {"shares": profile(s, args.device)} for s in grid[::2]]
+    few = encode(batch_of(32, "cpu")[0], "phase", 10)
+    weights = {w: trained(Run.make("paper", width=w)) for w in (16, 64)}
+    moved = {}
+    for width, state in weights.items():
+        if state:
+            net = Ours(Run.make("paper", width=width), *batch_of(2, "cpu"), state).net
+            moved[width] = differing_spikes(net, few)["all"]
+    results = {"compared": rows, "variants": tried, "profiles": profiles, "costs": costs}
+    results |= {"freed_memory": returned, "differing_spikes": moved}
+    print(table(rows))
+    name = f"{args.device.partition(':')[0]}-{datetime.now(UTC):%Y%m%dT%H%M}"
+    record = {"kind": "speed", "name": name, "config": {"rounds": args.rounds}, "scale": "none", "results": results}
+    record["provenance"] = provenance | {"wall_seconds": round(time.monotonic() - began)}
+    write_whole(ledger.path("speed", name), json.dumps(record, indent=1) + "\n")
+    print(f"recorded as results/speed/{name}.json")
+
+
+def table(rows: list[dict]) -> str:
+    """The comparison as text: images a second, and the ratios that are looked for."""
+    lines = []
+    for setting in dict.fromkeys(_setting(r) for r in rows):
+        for what in ("train_step", "attack"):
+            part = {r["contender"]: r for r in rows if _setting(r) == setting and r["what"] == what}
+            speeds = "  ".join(f"{n} {r['images_per_s']:.1f}" for n, r in part.items())
+            rate = {n: r["images_per_s"] for n, r in part.items()}
+            ratio = (
+                f"{rate['floor'] / rate['ours']:.2f} x floor's time, {rate['ours'] / rate['plain']:.2f} x plain's speed"
+            )
+            early = rate.get("ours, early exit")
+            ratio += f", with early exit {early / rate['plain']:.2f}" if early else ""
+            lines.append(f"{setting:32} {what:10} images/s: {speeds}   {ratio}")
+    return "\n".join(lines)
+
+
+def _setting(row: dict) -> str:
+    return ", ".join(f"{k} {row[k]}" for k in ("arch", "T", "width", "batch_size") if k in row)
+
+
+if __name__ == "__main__":
+    main()

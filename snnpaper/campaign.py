@@ -1,0 +1,201 @@
+"""The paper's whole grid: its cells, what is recorded of each, and the command that computes the rest."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import yaml
+
+from . import cost, data, experiment, ledger
+from .config import PROFILES, Run, home
+from .train import OutOfTime
+
+GRID = Path(__file__).resolve().parents[1] / "workflow" / "grid.yml"
+_LATER = {"cifar10dvs"}  # data sets of the paper's grid that cannot be trained on yet
+_STAGES = ("train", "robustness", "sparsity")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the grid: its block, its profile and changes, and its run (None where data is absent)."""
+
+    block: str
+    profile: str
+    changes: tuple[tuple[str, object], ...]
+
+    @property
+    def run(self) -> Run | None:
+        return None if self.absent else Run.make(self.profile, **dict(self.changes))
+
+    @property
+    def absent(self) -> bool:
+        return dict(self.changes).get("dataset") in _LATER
+
+    @property
+    def name(self) -> str:
+        if self.run:
+            return self.run.name
+        like = Run.make(self.profile, **dict(self.changes) | {"dataset": "cifar10"})
+        return like.name.replace("cifar10", str(dict(self.changes)["dataset"]), 1).removesuffix(f"-{like.hash}")
+
+    @property
+    def command(self) -> str:
+        """The command that computes this cell alone."""
+        return " ".join(["python -m snnpaper train", *self.arguments])
+
+    @property
+    def arguments(self) -> list[str]:
+        given = [x for k, v in self.changes for x in (f"--{k}", str(v))]
+        return ["--profile", self.profile, *given]
+
+    def missing(self) -> list[str]:
+        """The kinds of record this cell lacks."""
+        return [kind for kind in _STAGES if not ledger.path(kind, self.name).exists()]
+
+
+def cells(grid: Path = GRID) -> list[Cell]:
+    """The cells of a grid file, in its order, each run once.
+
+    Raises ValueError naming the block and what is wrong in it.
+    """
+    blocks = yaml.safe_load(grid.read_text(encoding="utf-8"))
+    if not isinstance(blocks, list):
+        raise ValueError(f"{grid.name} must be a list of blocks")
+    seen: set[str] = set()
+    out = []
+    for i, block in enumerate(blocks):
+        where = f"{grid.name}, block {block.get('block', i + 1)!r}"
+        if unknown := set(block) - {"block", "profile", "fixed", "over"}:
+            raise ValueError(f"{where}: unknown {', '.join(sorted(unknown))}; allowed: block, profile, fixed, over")
+        if block.get("profile") not in PROFILES:
+            raise ValueError(f"{where}: profile is {block.get('profile')!r}; allowed: {', '.join(PROFILES)}")
+        fixed, over = block.get("fixed") or {}, block.get("over") or {}
+        names = [f.name for f in fields(Run)]
+        if wrong := [k for k in [*fixed, *over] if k not in names]:
+            raise ValueError(f"{where}: unknown {', '.join(wrong)}; allowed: {', '.join(names)}")
+        if loose := [k for k, v in over.items() if not isinstance(v, list) or not v]:
+            raise ValueError(f"{where}: {', '.join(loose)} under `over` must be a list with entries")
+        for values in itertools.product(*over.values()):
+            changes = fixed | dict(zip(over, values, strict=True))
+            cell = Cell(block.get("block", str(i + 1)), block["profile"], tuple(changes.items()))
+            try:
+                name = cell.name
+            except ValueError as err:
+                raise ValueError(f"{where}: {err}") from None
+            if name not in seen:
+                seen.add(name)
+                out.append(cell)
+    return out
+
+
+def run(
+    grid: Path = GRID,
+    block: str | None = None,
+    device: str = "cpu",
+    budget_minutes: float = math.inf,
+    together: int = 1,
+    render_chapter: bool = True,
+    say: Callable[[str], None] = print,
+) -> bool:
+    """Compute what the ledger lacks of a grid, in its order; True when nothing is left.
+
+    Ends cleanly when the budget is used up, and may be killed at any moment: the next call goes on. A block
+    is chosen by a part of its name; ValueError when none has it. `together` networks are trained at once,
+    which fills a GPU that one of them leaves idle.
+    """
+    chosen = [c for c in cells(grid) if block is None or block in c.block]
+    if not chosen:
+        raise ValueError(f"no block of {grid.name} has {block!r} in its name")
+    ledger.provenance()  # before anything on disk can change under a long run
+    deadline = time.monotonic() + 60 * budget_minutes
+    todo = [c for c in chosen if not c.absent and c.missing()]
+    for dataset in sorted({c.run.dataset for c in todo if not data.available(c.run.dataset)}):
+        say(f"{dataset} is not on disk and its cells are skipped; python -m snnpaper fetch {dataset}")
+    todo = [c for c in todo if data.available(c.run.dataset)]
+    for i, cell in enumerate(todo):
+        if not (missing := cell.missing()):
+            continue  # trained and measured with an earlier one
+        say(f"[{i + 1}/{len(todo)}] {cell.name}: {', '.join(missing)}; left in all: {_left(todo[i:])}")
+        try:
+            if together > 1 and "train" in missing:
+                like = [c.run for c in todo[i:] if c.run.dataset == cell.run.dataset and "train" in c.missing()]
+                experiment.train_together(like[:together], device, deadline)
+            experiment.run_all(cell.run, device, deadline=deadline)
+        except OutOfTime as stop:
+            say(f"time is up ({budget_minutes:g} min). {stop}; left in all: {_left(todo[i:])}")
+            return False
+        if render_chapter:
+            say(f"  chapter 3 of it: {render(cell.run)}")
+    return not any(c.missing() for c in chosen if not c.absent)
+
+
+def render(run: Run) -> Path:
+    """Chapter 3 of a run, executed by papermill and drawn from its records: rendered/<name>.ipynb."""
+    book, out = GRID.parents[1] / "book", home() / "rendered" / f"{run.name}.ipynb"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    given = {k: v for k, v in run.to_dict().items() if v != getattr(Run.make("paper"), k)}
+    parameters = [x for k, v in ({"profile": "paper"} | given).items() for x in ("-p", k, str(v))]
+    papermill = [sys.executable, "-m", "papermill", "ch3.ipynb", str(out), *parameters, "--no-progress-bar"]
+    done = subprocess.run(papermill, cwd=book, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"chapter 3 of {run.name} was not rendered:\n{done.stderr[-2000:]}")
+    return out
+
+
+def _left(todo: list[Cell]) -> str:
+    """Training time left on this machine, as estimated from its records."""
+    records = ledger.records("train")
+    costs = [cost.estimate(c.run, records) for c in todo if "train" in c.missing()]
+    if not costs:
+        return "measurements only"
+    known = [c[0] for c in costs if c]
+    return f"about {cost.duration(sum(known))} of training" if len(known) == len(costs) else "unknown, no records yet"
+
+
+def status(grid: Path = GRID) -> str:
+    """Done, missing and cost of every cell, block by block; then the recorded runs outside the grid."""
+    records = {r["name"]: r for r in ledger.records("train")}
+    lines, listed = [], set()
+    for block, group in itertools.groupby(cells(grid), key=lambda c: c.block):
+        part = list(group)
+        done = sum(not c.missing() for c in part)
+        lines += ["", f"{block}: {done} of {len(part)} cells done"]
+        for cell in part:
+            listed.add(cell.name)
+            lines.append("  " + _line(cell, records))
+    outside = [r for name, r in records.items() if name not in listed]
+    if outside:
+        lines += ["", "outside the grid:"] + [f"  {_done(r)}" for r in outside]
+    unfinished = sorted(f.stem for f in (home() / "runs").glob("*.pt"))
+    lines += [f"unfinished: {name}; the same command goes on" for name in unfinished]
+    return "\n".join(lines).strip()
+
+
+def _line(cell: Cell, records: dict[str, dict]) -> str:
+    if cell.absent:
+        return f"{cell.name:46} data absent"
+    missing = cell.missing()
+    head = _done(records[cell.name]) if "train" not in missing else f"{cell.name:46} {cell.run.scale:8} missing"
+    if not missing:
+        return head
+    if "train" in missing:
+        guess = cost.estimate(cell.run, list(records.values()))
+        head += f"; about {cost.duration(guess[0])} ({guess[1]})" if guess else "; cost unknown"
+    else:
+        head += f"; lacks {', '.join(missing)}"
+    absent = "" if data.available(cell.run.dataset) else f"; data absent: python -m snnpaper fetch {cell.run.dataset}"
+    return f"{head}{absent}\n      {cell.command}"
+
+
+def _done(record: dict) -> str:
+    p = record["provenance"]
+    accuracy = f"test {100 * record['results']['test_accuracy']:5.1f} %"
+    head = f"{record['name']:46} {record['scale']:8} {accuracy}"
+    return f"{head}  {cost.duration(p['wall_seconds']):>7}  {cost.machine(p['hardware'])}"

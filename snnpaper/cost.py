@@ -1,0 +1,73 @@
+"""What a run costs: the arithmetic of its training, and the time recorded runs took for theirs."""
+
+from __future__ import annotations
+
+import functools
+import statistics
+
+import torch
+from torch import nn
+
+from . import ledger
+from .config import Run
+from .data import CLASSES, TRAIN_IMAGES
+from .models import SpikingResNet
+
+
+@functools.cache
+def _macs(classes: int, arch: str, skip: str, width: int) -> int:
+    """Multiply-adds of one forward pass of one frame, counted on a network without memory."""
+    counts: list[int] = []
+
+    def count(m: nn.Module, inputs: tuple, out: torch.Tensor) -> None:
+        per_output = m.weight[0].numel()
+        counts.append(out.numel() * per_output)
+
+    with torch.device("meta"):
+        net = SpikingResNet(classes, arch, width, skip=skip).eval()
+        for m in net.modules():
+            if isinstance(m, nn.Conv2d | nn.Linear):
+                m.register_forward_hook(count)
+        net(torch.empty(1, 1, 3, 32, 32))
+    return sum(counts)
+
+
+def work(run: Run) -> float:
+    """Multiply-adds of the whole training: 3 passes (forward, two backward) over T frames an image."""
+    images = min(run.train_images or TRAIN_IMAGES[run.dataset], TRAIN_IMAGES[run.dataset])
+    return 3.0 * run.T * run.epochs * images * _macs(CLASSES[run.dataset], run.arch, run.skip, run.width)
+
+
+def machine(hardware: dict) -> str:
+    """The accelerator, or without one the processor, of a record's hardware."""
+    return hardware["gpu"] or hardware["cpu"]
+
+
+def estimate(run: Run, records: list[dict]) -> tuple[float, str] | None:
+    """Seconds that training `run` would take on this machine, and what that rests on; None without records.
+
+    The median time per multiply-add over the recorded trainings at the width nearest to the run's (narrow
+    networks are bound by memory, wide ones by arithmetic): those on this machine's processor or accelerator
+    where there are any, else those on another of the same sort.
+    """
+    here = ledger.hardware()
+    images = [r for r in records if r["config"]["dataset"] != "digits"]
+    sort = [r for r in images if bool(r["provenance"]["hardware"]["gpu"]) == bool(here["gpu"])]
+    same = [r for r in sort if machine(r["provenance"]["hardware"]) == machine(here)]
+    found = same or sort
+    if not found:
+        return None
+    nearest = min({r["config"]["width"] for r in found}, key=lambda w: abs(w - run.width))
+    found = [r for r in found if r["config"]["width"] == nearest]
+    rate = statistics.median(r["provenance"]["wall_seconds"] / work(Run.from_dict(r["config"])) for r in found)
+    where = "on this machine" if same else f"on {machine(found[0]['provenance']['hardware'])}"
+    return rate * work(run), f"from {len(found)} run{'s' * (len(found) > 1)} at width {nearest} {where}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a reader says them: 40 s, 12 min, 5.1 h, 3.9 days."""
+    for unit, size, limit in (("s", 1, 90), ("min", 60, 90 * 60), ("h", 3600, 48 * 3600)):
+        if seconds < limit:
+            value = seconds / size
+            return f"{value:.1f} {unit}" if unit == "h" and value < 10 else f"{value:.0f} {unit}"
+    return f"{seconds / 86400:.1f} days"

@@ -1,0 +1,173 @@
+"""The grid: what it holds, that a campaign ends the same however often it is stopped, and what status says."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from snnpaper import campaign, cost, experiment, ledger, zoo
+from snnpaper.campaign import GRID, cells
+from snnpaper.config import Run
+
+TINY = {"width": 4, "T": 2, "epochs": 1, "train_images": 128}
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
+    return tmp_path
+
+
+def grid(path, blocks):
+    path.write_text(yaml.safe_dump(blocks))
+    return path
+
+
+def demo(path, **fixed):
+    """Four cells on digits: two pools, two seeds."""
+    over = {"seed": [0, 1], "pool": ["max", "avg"]}
+    return grid(path, [{"block": "demo", "profile": "demo", "fixed": TINY | fixed, "over": over}])
+
+
+@pytest.fixture
+def few_images(monkeypatch):
+    monkeypatch.setattr(experiment, "ATTACKED_IMAGES", 20)
+    monkeypatch.setattr(experiment, "_SPARSITY_IMAGES", {"activation": 8, "weight": 2})
+
+
+def test_the_grid_holds_the_paper_s_cells_once_each():
+    whole = cells()
+    assert len({c.name for c in whole}) == len(whole)
+    table = [c for c in whole if c.block in ("published, all of Table 3", "published, the cells that tell most")]
+    assert len(table) == 3 * 3 * 2 * 5
+    assert sum(c.absent for c in table) == 30 and all(c.run.scale == "paper" for c in table if not c.absent)
+    assert whole[0].run == Run.make("paper", dataset="cifar100", arch="resnet34", pool="max", seed=0)
+    for c in whole[:20]:
+        assert c.command == "python -m snnpaper train " + " ".join(c.arguments)
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        ({"profile": "fast"}, "block 'b': profile is 'fast'; allowed: demo"),
+        ({"profile": "demo", "over": {"pol": ["max"]}}, "block 'b': unknown pol; allowed: dataset"),
+        ({"profile": "demo", "over": {"pool": "max"}}, "pool under `over` must be a list"),
+        ({"profile": "demo", "over": {"pool": ["min"]}}, "block 'b': pool is 'min'; allowed: max, avg"),
+        ({"profile": "demo", "seeds": [1]}, "block 'b': unknown seeds; allowed: block, profile, fixed, over"),
+    ],
+)
+def test_a_wrong_grid_is_told_where(tmp_path, block, message):
+    with pytest.raises(ValueError, match=message):
+        cells(grid(tmp_path / "g.yml", [{"block": "b"} | block]))
+
+
+def test_four_cells_end_to_end(home, few_images, tmp_path):
+    file = demo(tmp_path / "g.yml")
+    said = []
+    assert not campaign.run(file, budget_minutes=0, render_chapter=False, say=said.append)
+    assert "time is up (0 min)" in said[-1] and "stopped in epoch 1 of 1" in said[-1]
+    assert campaign.run(file, render_chapter=False, say=said.append)
+    first = results(home)
+    assert {k: len(v) for k, v in first.items()} == {"train": 4, "robustness": 4, "sparsity": 4}
+    assert campaign.run(file, render_chapter=False, say=said.append) and results(home) == first  # nothing is repeated
+    assert "demo: 4 of 4 cells done" in campaign.status(file)
+    assert not list((home / "runs").glob("*"))
+
+
+def test_trained_together_is_trained_alone(home, few_images, tmp_path):
+    file = demo(tmp_path / "g.yml")
+    assert campaign.run(file, together=3, render_chapter=False, say=lambda _: None)
+    run = cells(file)[1].run
+    together = ledger.read("train", run.name)
+    assert together["provenance"]["together"] == 3
+    ledger.path("train", run.name).unlink()
+    alone = experiment.train_stage(run, progress=False)
+    assert zoo.sha256(alone) == together["provenance"]["weights_sha256"]
+
+
+def test_status_names_what_is_missing_with_command_and_cost(home, few_images, tmp_path, monkeypatch):
+    blocks = [
+        {"block": "events", "profile": "paper", "fixed": {"dataset": "cifar10dvs"}},
+        {"block": "images", "profile": "sweep", "over": {"pool": ["max", "avg"]}},
+    ]
+    file = grid(tmp_path / "g.yml", blocks)
+    text = campaign.status(file)
+    assert "cifar10dvs-sew18-w64-max-s0" in text and "data absent" in text.splitlines()[1]
+    assert "cost unknown" in text and "python -m snnpaper train --profile sweep --pool avg" in text
+    run = Run.make("sweep", pool="max")
+    ledger.append("train", run, {"test_accuracy": 0.5}, 600.0)
+    text = campaign.status(file)
+    assert "images: 0 of 2 cells done" in text and "lacks robustness, sparsity" in text
+    assert "about 10 min (from 1 run at width 16 on this machine)" in text
+    monkeypatch.setenv("SNNPAPER_DATA", str(tmp_path / "nowhere"))
+    assert "data absent: python -m snnpaper fetch cifar10" in campaign.status(file)
+
+
+def test_cost_follows_the_arithmetic():
+    run = Run.make("cpu")
+    assert cost.work(run.but(epochs=8)) == pytest.approx(2 * cost.work(run))
+    assert cost.work(run.but(T=20)) == pytest.approx(2 * cost.work(run))
+    assert cost.work(run.but(train_images=1000)) == pytest.approx(cost.work(run) / 45)
+    # 0.740 GFLOP (two a multiply-add) forward for one 32x32 image at T = 10, width 64
+    assert 2 * 10 * cost._macs(10, "resnet18", "sew", 64) / 1e9 == pytest.approx(0.74, abs=0.01)
+    assert [cost.duration(s) for s in (40, 720, 4 * 3600 + 360, 60 * 3600)] == ["40 s", "12 min", "4.1 h", "2.5 days"]
+
+
+def test_a_recorded_network_comes_out_of_its_record_again(home, few_images):
+    """Training, attack and sparsity of one demo cell from the configuration in its record alone."""
+    experiment.run_all(Run.make("demo", **TINY | {"epochs": 2}), progress=False)
+    records = results(home)
+    (name,) = records["train"]
+    config = json.loads(ledger.path("train", name).read_text())["config"]
+    for kind in records:
+        ledger.path(kind, name).unlink()
+    (home / "zoo" / f"{name}.safetensors").unlink()
+    experiment.run_all(Run.from_dict(config), progress=False)
+    assert results(home) == records
+
+
+@pytest.mark.slow
+def test_five_kills_end_as_an_undisturbed_campaign(tmp_path):
+    file = demo(tmp_path / "g.yml", epochs=12)
+    start = (
+        "from snnpaper import experiment as e; e.ATTACKED_IMAGES = 20; "
+        "e._SPARSITY_IMAGES = {'activation': 8, 'weight': 2}; from snnpaper.__main__ import main; "
+        f"main(['campaign', '--grid', {str(file)!r}, '--no-render', '--device', 'cpu'])"
+    )
+    command = [sys.executable, "-c", start]
+    env = {h: os.environ | {"SNNPAPER_HOME": str(tmp_path / h), "OMP_NUM_THREADS": "1"} for h in ("whole", "killed")}
+    began = time.monotonic()
+    subprocess.run(command, env=env["whole"], check=True, capture_output=True)
+    whole, moments = time.monotonic() - began, random.Random(0)
+    kills = 0
+    while kills < 5:
+        process = subprocess.Popen(command, env=env["killed"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(moments.uniform(0.15, 0.45) * whole)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        else:  # finished before it could be killed: begin again from nothing
+            subprocess.run(["rm", "-rf", str(tmp_path / "killed")], check=True)
+        process.wait()
+    subprocess.run(command, env=env["killed"], check=True, capture_output=True)
+    assert results(tmp_path / "killed") == results(tmp_path / "whole")
+
+
+def results(home):
+    """What the ledger says but for time and date: {kind: {name: (config, results, checksums)}}."""
+    out = {}
+    for file in sorted((home / "results").glob("*/*.json")):
+        r = json.loads(file.read_text())
+        checksums = {k: v for k, v in r["provenance"].items() if k.endswith("sha256")}
+        out.setdefault(r["kind"], {})[r["name"]] = (r["config"], r["results"], checksums)
+    return out
+
+
+def test_the_grid_file_is_the_default():
+    assert GRID.name == "grid.yml" and GRID.exists()
