@@ -54,7 +54,7 @@ def backward(net: nn.Module, choice: Backward) -> Iterator[nn.Module]:
         for module in net.modules():
             if isinstance(module, IF):
                 if choice.adaptive:
-                    changes.enter_context(patch.object(module, "forward", _Adaptive(module.detach_reset)))
+                    changes.enter_context(patch.object(module, "forward", _Adaptive(module)))
                 for name in ("surrogate", "alpha"):
                     if (value := getattr(choice, name)) is not None:
                         changes.enter_context(patch.object(module, name, value))
@@ -109,11 +109,11 @@ def share_among_ties(x: Tensor, grad: Tensor, kernel, stride, padding) -> Tensor
 class _Adaptive:
     """An IF layer's forward pass with ASSG's backward: a sharpness by neuron and step, from past |h - V_th|."""
 
-    def __init__(self, detach_reset: bool) -> None:
-        self.detach_reset, self.mean, self.deviation = detach_reset, None, None
+    def __init__(self, neurons: IF) -> None:
+        self.neurons, self.mean, self.deviation = neurons, None, None
 
     def __call__(self, x: Tensor) -> Tensor:
-        return _AdaptiveIF.apply(x, self)
+        return _AdaptiveIF.apply(x.float() if x.dtype == torch.bfloat16 else x, self)
 
     def alpha(self, u: Tensor) -> Tensor:
         """Sharpness [T,...] for potentials u = h - V_th of one batch; the statistics belong to one batch's shape."""
@@ -129,19 +129,22 @@ class _Adaptive:
 class _AdaptiveIF(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, layer):
-        h, v = torch.empty_like(x), torch.zeros_like(x[0])
+        h, v, soft = torch.empty_like(x), torch.zeros_like(x[0]), layer.neurons.soft_reset
         for t in range(len(x)):
             torch.add(v, x[t], out=h[t])
-            v = h[t] * (h[t] < V_TH)
+            fired = (h[t] >= V_TH).to(x)
+            v = h[t] - V_TH * fired if soft else h[t] * (1 - fired)
         ctx.save_for_backward(h, layer.alpha(h - V_TH))
-        ctx.detach_reset = layer.detach_reset
+        ctx.neurons = layer.neurons
         return (h >= V_TH).to(x)
 
     @staticmethod
     def backward(ctx, grad):
         h, alpha = ctx.saved_tensors
-        slope = SURROGATES["atan"](h - V_TH, alpha)
-        carry = (h < V_TH).to(h) if ctx.detach_reset else (h < V_TH).to(h) - h * slope
+        slope, soft = alpha / 2 / (1 + (math.pi / 2 * alpha * (h - V_TH)).square()), ctx.neurons.soft_reset
+        carry = torch.ones_like(h) if soft else (h < V_TH).to(h)  # d v[t] / d h[t]
+        if not ctx.neurons.detach_reset:
+            carry = carry - slope * (V_TH if soft else h)
         delta = grad * slope
         for t in range(len(h) - 2, -1, -1):
             delta[t] += delta[t + 1] * carry[t]
