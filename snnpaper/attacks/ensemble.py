@@ -68,7 +68,7 @@ def pgd(eps: float, steps: int, restarts: int = 1) -> Find:
     return find
 
 
-def noise(eps: float, draws: int = 50) -> Find:
+def noise(eps: float, draws: int = 20) -> Find:
     """The first of `draws` random moves that fools: half uniform in the ball, half at its corners."""
 
     def find(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:

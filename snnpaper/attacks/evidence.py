@@ -99,7 +99,7 @@ def evidence(
         loss=loss,
         by_eps={f * eps: int(stand(f * eps, STEPS)[0].sum()) for f in (0.5, 2, 4)} | {eps: starts[0]},
         by_steps={7: int(stand(eps, 7)[0].sum()), STEPS: starts[0]}
-        | {s: int(_left(judged, x, y, left, eps, s).sum()) for s in (100, 200)},
+        | {s: int(_left(judged, x, y, left, eps, s).sum()) for s in (50, 100)},
         by_restarts=starts,
         single=int((predictions(model, single) == y).sum()),
         far=int(_far(judged, x, y).sum()),
@@ -156,9 +156,9 @@ def _far(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _left(model: nn.Module, x: Tensor, y: Tensor, standing: Tensor, eps: float, steps: int) -> Tensor:
-    """Which of the images that stand so far also withstand `steps` steps of the size of 100."""
+    """Which of the images that stand so far also withstand `steps` steps of the size of 50."""
     i = standing.nonzero()[:, 0]
-    return pgd_any_iterate(model, x[i], y[i], eps, step(eps, 100), steps, 3)[0]
+    return pgd_any_iterate(model, x[i], y[i], eps, step(eps, 50), steps, 3)[0]
 
 
 def _others(model, x: Tensor, y: Tensor, standing: Tensor, eps: float, sources: dict[str, nn.Module]) -> dict[str, int]:
