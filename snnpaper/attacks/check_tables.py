@@ -33,7 +33,7 @@ def signs(root: Path | None = None) -> pd.DataFrame:
     for _, column, report in reports(root):
         last.setdefault(column, set()).add(report["verdict"])
     verdicts = {"": "verdict"} | {column: ", ".join(sorted(words)) for column, words in last.items()}
-    return pd.concat([table, pd.DataFrame([verdicts])], ignore_index=True)
+    return pd.concat([table, pd.DataFrame([verdicts])], ignore_index=True) if last else table
 
 
 def evidence(name: str, column: str, root: Path | None = None) -> pd.DataFrame:

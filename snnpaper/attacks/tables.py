@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from ..stats import mcnemar, over_seeds, wilson
 from ..tables import interval_text
 
 WORST = "worst case of all"
+_ROW = ["run", "label", "pool", "seed", "scale", "n", "space", "eps", "attack", "kind", "whole", "attacked", "correct",
+        "accuracy"]  # fmt: skip
 PLAIN = {"pixel": "PGD-7, weighted twin", "spike": "PGD-7"}  # what is usually reported
 
 
@@ -37,7 +40,13 @@ def rows(root: Path | None = None) -> pd.DataFrame:
                 attacked, correct = (ledger.unpack(a[k], n) for k in ("attacked", "correct"))
                 row = {"attack": a["name"], "kind": a["kind"], "whole": a["whole"], "attacked": attacked}
                 found.append(head | row | {"correct": correct, "accuracy": correct.mean() if a["whole"] else math.nan})
-    return pd.DataFrame(found)
+    return pd.DataFrame(found, columns=_ROW)
+
+
+def shown(frame: pd.DataFrame, command: str) -> str:
+    """A table as HTML; without records the command that makes them."""
+    missing = f"<p>Not recorded yet: <code>python -m {html.escape(command)}</code> makes the records.</p>"
+    return frame.to_html(index=False) if len(frame) else missing
 
 
 def per_attack(frame: pd.DataFrame, space: str, eps: float) -> pd.DataFrame:
@@ -53,7 +62,9 @@ def per_attack(frame: pd.DataFrame, space: str, eps: float) -> pd.DataFrame:
             row[pool] = _cell(here[here["pool"] == pool])
         table.append(row)
     order = {"clean": -1, WORST: 1}
-    return pd.DataFrame(sorted(table, key=lambda r: order.get(r["attack"], 0)))
+    return pd.DataFrame(
+        sorted(table, key=lambda r: order.get(r["attack"], 0)), columns=["attack", "kind", "max", "avg"]
+    )
 
 
 def _cell(here: pd.DataFrame) -> str:
@@ -87,7 +98,8 @@ def advantage(frame: pd.DataFrame) -> pd.DataFrame:
             table.append({"space": space, "eps": eps, "attack": attack, "seeds": len(seeds), "n": len(a) // len(seeds),
                           "max": a.mean(), "avg": b.mean(), "difference": difference, "half": half,
                           "p": mcnemar(a, b)})  # fmt: skip
-    return pd.DataFrame(table)
+    columns = ["space", "eps", "attack", "seeds", "n", "max", "avg", "difference", "half", "p"]
+    return pd.DataFrame(table, columns=columns)
 
 
 def advantage_text(found: pd.DataFrame) -> pd.DataFrame:
