@@ -103,8 +103,10 @@ def generic(eps: float, classes: int, restarts: int = 5, queries: int = QUERIES)
 
     AutoAttack is torchattacks' standard ensemble (its APGD, targeted APGD and FAB take 10 steps, the
     library's default; the rows above it take 100), with a fifth of `queries` for its Square, which has a
-    row of its own.
+    row of its own. Raises ValueError for fewer than four classes, which the targeted DLR loss ranks.
     """
+    if classes < 4:
+        raise ValueError(f"classes is {classes}; allowed: 4 or more")
     ta = torchattacks
     return [
         Stage("FGSM", "gradient", library(lambda m: ta.FGSM(m, eps)), whole=True),

@@ -65,8 +65,8 @@ def _battery(net, run: Run, images: Images, sources: dict, battery: tuple, progr
     out = {"space": space, "eps": eps, "clean": ledger.pack(found.clean), "standing": ledger.pack(standing)}
     out |= {"attacks": rows, "outsider": {"attacked": len(i), "fooled": outsider}, "checks": {}}
     n = CHECKED
-    twins = {("pixel", 1): ("weighted", "smoothed"), ("pixel", 8): ("weighted",)}.get((space, k), ("",))
-    for twin in twins:
+    twins = ("weighted", "smoothed") if battery == BATTERIES[0] else ("weighted",)
+    for twin in twins if space == "pixel" else ("",):
         judged = target(net, run, images.x[:n], space, twin)[0]
         e = evidence(
             judged, x[:n], images.y[:n], eps, classes,
