@@ -42,7 +42,6 @@ from snnpaper.train import train
 
 plots.use_style()
 MEASURE = "snnpaper.attacks.measure RUN_NAME"
-before = {*globals(), "before"}  # whatever is new below is a parameter, known or not
 
 # %% [markdown]
 # ## The answer
@@ -56,6 +55,7 @@ found = tables.advantage(rows)
 said = tables.answer(found)
 answer = HTML("<ul>" + "".join(f"<li>{s}</li>" for s in said) + "</ul>")
 glue("ch6-answer", answer, display=False)
+before = {*globals(), "before"}  # whatever is new below is a parameter, known or not
 answer
 
 # %% [markdown]
