@@ -50,9 +50,10 @@ MEASURE = "snnpaper.attacks.measure RUN_NAME"
 # more than twenty attacks. Intervals are 95 %: over seeds, or over images where there is one seed.
 
 # %%
-rows = tables.rows()
+rows, curves = tables.rows(), tables.curves()
+curves = curves[curves["profile"] == (4, 0)]
 found = tables.advantage(rows)
-said = tables.answer(found)
+said = [*tables.answer(found), *tables.answer_on_curves(tables.advantage_on_curves(curves))]
 answer = HTML("<ul>" + "".join(f"<li>{s}</li>" for s in said) + "</ul>")
 glue("ch6-answer", answer, display=False)
 before = {*globals(), "before"}  # whatever is new below is a parameter, known or not
@@ -74,7 +75,7 @@ coding = None
 T = None
 surrogate = None
 alpha = None
-epochs = 4
+epochs = 3
 seed = 0
 
 # %%
@@ -111,20 +112,20 @@ print(f"{run.label}, {run.pool} pooling, width {run.width}, on {run.dataset} (sc
 # %% tags=["nbval-ignore-output"]
 splits = data.load(run.dataset)
 net = train(run, splits, device, checkpoint=False, progress=False).net.requires_grad_(False)
-test = splits["test"].first(40)
+test = splits["test"].first(30)
 model, x = target(net, run, test.x, "pixel")
 right = predictions(model, x) == test.y
 x, grey, y = x[right], test.x[right], test.y[right]
 print(f"{len(y)} of {len(test)} digits are classified correctly; attacked are these")
 
 # %% tags=["nbval-ignore-output"]
-print("digits that stand:   " + "".join(f"{k:>4}/255" for k in (2, 4, 8, 16)))
+print("digits that stand:   " + "".join(f"{k:>4}/255" for k in (2, 8, 16)))
 stands = {}
 for twin in ("identity", "weighted", "smoothed"):
     twinned = target(net, run, grey, "pixel", twin)[0]
-    stands[twin] = [int(pgd_any_iterate(twinned, x, y, k / 255, step(k / 255, 20), 20)[0].sum()) for k in (2, 4, 8, 16)]
+    stands[twin] = [int(pgd_any_iterate(twinned, x, y, k / 255, step(k / 255, 20), 20)[0].sum()) for k in (2, 8, 16)]
 if run.coding != "rate":
-    by_level = [level_search(net, run.coding, run.T, grey, y, k) for k in (2, 4, 8, 16)]
+    by_level = [level_search(net, run.coding, run.T, grey, y, k) for k in (2, 8, 16)]
     stands["level search"] = [int((predictions(model, a.float() / 255) == y).sum()) for a in by_level]
 for name, counts in stands.items():
     print(f"{name:20} " + "".join(f"{c:8}" for c in counts))
@@ -173,7 +174,7 @@ for name, context in {
     "zero width": partial(backward, net, Backward("rectangular", 1e9)),
 }.items():
     with context():
-        reports[name] = checks.report(evidence(model, x[:16], y[:16], 16 / 255, 10))
+        reports[name] = checks.report(evidence(model, x[:8], y[:8], 16 / 255, 10))
 for name, report in reports.items():
     failed = [c["name"] for c in report["checks"] if c["passed"] is False]
     print(f"{name}: {report['verdict']}; failed: {', '.join(failed) or 'none'}")
@@ -181,8 +182,8 @@ for name, report in reports.items():
 assert reports["zero width"]["verdict"] == "obfuscated" or run.neuron == "ReLU"
 
 # %% [markdown]
-# Robust in every number that PGD could report, and in none that counts: the second network has the weights of the
-# first.
+# The second network has the weights of the first and the same answer to every image. PGD calls it robust; a black box
+# does not. What the first one fails, if anything, it fails by its code: {eq}`eq-ch6-levels` is the remedy.
 #
 # ## Recorded: accuracy over the radius, up to chance
 #
@@ -191,8 +192,6 @@ assert reports["zero width"]["verdict"] == "obfuscated" or run.neuron == "ReLU"
 # larger ones.
 
 # %% mystnb={"figure": {"name": "fig-ch6-curves", "caption": "Recorded part: accuracy over the radius (1/255; number of flips on the right) in each threat model, CIFAR-10, width 16, 4 epochs, 500 images; thin lines are networks, thick ones their mean. Dotted: chance."}, "image": {"alt": "Three panels. In pixel space under level search accuracy falls to nearly zero at 1/255 for both pools; in spike space it falls over about 16/255; under bit flips over some dozens of flips. The two pools' curves lie close together."}}
-curves = tables.curves()
-curves = curves[curves["profile"] == (4, 0)]
 threats = ["pixel, PGD-20, weighted twin", "pixel, level search", "spike, PGD-20", "bit flips"]
 axis = ["radius (1/255)", "radius (1/255)", "radius (1/255)", "flips"]
 figure = figures.radius_curves(curves, threats, axis) if len(curves) else "not recorded yet"

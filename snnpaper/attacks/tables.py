@@ -18,6 +18,9 @@ from ..tables import interval_text
 WORST = "worst case of all"
 _ROW = ["run", "label", "pool", "seed", "scale", "n", "space", "eps", "attack", "kind", "whole", "attacked", "correct",
         "accuracy"]  # fmt: skip
+_PAIRED = ["space", "eps", "attack", "seeds", "n", "max", "avg", "difference", "half", "p"]
+_CURVE = ["run", "pool", "seed", "scale", "profile", "label", "threat", "radius", "accuracy", "correct", "low", "high",
+          "n", "chance"]  # fmt: skip
 PLAIN = {"pixel": "PGD-7, weighted twin", "spike": "PGD-7"}  # what is usually reported
 
 
@@ -78,28 +81,46 @@ def _cell(here: pd.DataFrame) -> str:
 
 
 def advantage(frame: pd.DataFrame) -> pd.DataFrame:
-    """Max minus avg (fraction, paired by seed) per battery: clean, as usually attacked, and in the worst case.
+    """`paired` for what the answer needs of each battery: clean, as usually attacked, and in the worst case."""
+    wanted = {(space, attack) for space, plain in PLAIN.items() for attack in ("clean", plain, WORST)}
+    return paired(frame[[pair in wanted for pair in zip(frame["space"], frame["attack"], strict=True)]])
+
+
+def paired(frame: pd.DataFrame) -> pd.DataFrame:
+    """Max minus avg (fraction, paired by seed and image) for every space, eps and attack of the frame.
 
     Columns: space, eps, attack, seeds, n, max, avg, difference, half (95 % over seeds, or over images for one
     seed: normal approximation of the paired difference), p (exact McNemar, images of all seeds together).
     """
     table = []
-    for (space, eps), part in frame.groupby(["space", "eps"], sort=False):
-        for attack in ("clean", PLAIN[space], WORST):
-            here = part[part["attack"] == attack]
-            one = {pool: p.set_index("seed")["correct"] for pool, p in here.groupby("pool")}
-            seeds = sorted(set(one.get("max", {}).keys()) & set(one.get("avg", {}).keys())) if len(one) == 2 else []
-            if not seeds:
-                continue
-            a, b = (np.concatenate([one[pool][s] for s in seeds]) for pool in ("max", "avg"))
-            difference, half = over_seeds([one["max"][s].mean() - one["avg"][s].mean() for s in seeds])
-            if len(seeds) == 1:
-                half = 1.96 * (a.astype(float) - b).std(ddof=1) / math.sqrt(len(a))
-            table.append({"space": space, "eps": eps, "attack": attack, "seeds": len(seeds), "n": len(a) // len(seeds),
-                          "max": a.mean(), "avg": b.mean(), "difference": difference, "half": half,
-                          "p": mcnemar(a, b)})  # fmt: skip
-    columns = ["space", "eps", "attack", "seeds", "n", "max", "avg", "difference", "half", "p"]
-    return pd.DataFrame(table, columns=columns)
+    for (space, eps, attack), here in frame.groupby(["space", "eps", "attack"], sort=False):
+        one = {pool: p.set_index("seed")["correct"] for pool, p in here.groupby("pool")}
+        seeds = sorted(set(one["max"].index) & set(one["avg"].index)) if len(one) == 2 else []
+        if not seeds:
+            continue
+        a, b = (np.concatenate([one[pool][s] for s in seeds]) for pool in ("max", "avg"))
+        difference, half = over_seeds([one["max"][s].mean() - one["avg"][s].mean() for s in seeds])
+        if len(seeds) == 1:
+            half = 1.96 * (a.astype(float) - b).std(ddof=1) / math.sqrt(len(a))
+        row = {"space": space, "eps": eps, "attack": attack, "seeds": len(seeds), "n": len(a) // len(seeds)}
+        row |= {"max": a.mean(), "avg": b.mean(), "difference": difference, "half": half, "p": mcnemar(a, b)}
+        table.append(row)
+    return pd.DataFrame(table, columns=_PAIRED)
+
+
+# What of the curves the answer speaks of: the same images and radius under two attacks, and the two spike spaces.
+ASKED = (
+    *((f"pixel, {attack}", k) for k in (1, 8) for attack in ("PGD-20, weighted twin", "level search")),
+    *(("spike, PGD-20", k) for k in (4, 8)),
+    *(("bit flips", k) for k in (8, 32)),
+)
+
+
+def advantage_on_curves(frame: pd.DataFrame) -> pd.DataFrame:
+    """`paired` at some radii of `curves`; "space" is the threat."""
+    wanted = [pair in ASKED for pair in zip(frame["threat"], frame["radius"], strict=True)]
+    part = frame[wanted].rename(columns={"threat": "space", "radius": "eps"})
+    return paired(part.assign(attack="curve"))
 
 
 def advantage_text(found: pd.DataFrame) -> pd.DataFrame:
@@ -127,9 +148,19 @@ def answer(found: pd.DataFrame) -> list[str]:
             f"(avg), {interval_text(plain['difference'], plain['half'])} points apart; the worst case of all attacks "
             f"leaves {100 * worst['max']:.1f} % and {100 * worst['avg']:.1f} %, "
             f"{interval_text(worst['difference'], worst['half'])} points apart: {left} "
-            f"({int(worst['n'])} images, {int(worst['seeds'])} seed{'s' * (worst['seeds'] > 1)})."
+            f"({int(worst['n'])} images, {int(worst['seeds'])} seed{'s' * int(worst['seeds'] > 1)})."
         )
     return said or ["No battery has records of both pools yet: nothing can be said."]
+
+
+def answer_on_curves(found: pd.DataFrame) -> list[str]:
+    """The same from `advantage_on_curves`: one sentence a threat and radius."""
+    return [
+        f"{d['space']}, {d['eps']:g}{' flips' if d['space'] == 'bit flips' else '/255'}: {100 * d['max']:.1f} % (max) "
+        f"and {100 * d['avg']:.1f} % (avg) stand, {interval_text(d['difference'], d['half'])} points apart: "
+        f"{_reading(d)} ({int(d['n'])} images, {int(d['seeds'])} seed{'s' * int(d['seeds'] > 1)})."
+        for _, d in found.iterrows()
+    ]
 
 
 def _reading(row: pd.Series) -> str:
@@ -154,22 +185,23 @@ def outsider(root: Path | None = None) -> pd.DataFrame:
 def curves(root: Path | None = None) -> pd.DataFrame:
     """One row a network, threat and radius: accuracy, its Wilson interval, n. Radius 0 is the clean accuracy.
 
-    Columns: run, pool, seed, scale, width, threat, radius (1/255, or flips), accuracy, low, high, n, chance.
+    Columns: run, pool, seed, scale, profile (epochs, training images), label, threat, radius (1/255, or
+    flips), accuracy, correct (bool array), low, high, n, chance.
     """
     table = []
     for record in ledger.records("curve", root):
         run = Run.from_dict(record["config"])
-        for threat, found in record["results"]["threats"].items():
-            first, n = np.array(found["first"]), len(found["first"])
+        for threat, least in record["results"]["threats"].items():
+            first, n = np.array(least["first"]), len(least["first"])
             standing = [(0, first != -2)]
-            standing += [(r, (first == -1) | (first > i)) for i, r in enumerate(found["radii"])]
+            standing += [(r, (first == -1) | (first > i)) for i, r in enumerate(least["radii"])]
             for radius, hits in standing:
                 low, high = wilson(int(hits.sum()), n)
-                table.append({"run": run.name, "pool": run.pool, "seed": run.seed, "scale": run.scale,
-                              "profile": (run.epochs, run.train_images), "label": run.label, "threat": threat,
-                              "radius": radius, "accuracy": hits.mean(), "low": low, "high": high, "n": n,
-                              "chance": 1 / CLASSES[run.dataset]})  # fmt: skip
-    return pd.DataFrame(table)
+                head = {"run": run.name, "pool": run.pool, "seed": run.seed, "scale": run.scale}
+                head |= {"profile": (run.epochs, run.train_images), "label": run.label, "threat": threat}
+                found = {"accuracy": hits.mean(), "correct": hits, "low": low, "high": high}
+                table.append(head | {"radius": radius} | found | {"n": n, "chance": 1 / CLASSES[run.dataset]})
+    return pd.DataFrame(table, columns=_CURVE)
 
 
 def chance_radii(frame: pd.DataFrame) -> pd.DataFrame:
