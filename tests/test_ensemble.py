@@ -11,6 +11,7 @@ from torch import nn
 from snnpaper import audit, data, ledger, zoo
 from snnpaper.attacks import check_tables, measure, mechanism, protocol, spiking, tables
 from snnpaper.attacks.ensemble import Stage, generic, noise, pgd, predictions, worst_case
+from snnpaper.attacks.gradients import Backward
 from snnpaper.config import Run
 from snnpaper.models import build
 from snnpaper.train import train
@@ -93,6 +94,8 @@ def home(tmp_path_factory):
                             ("BATTERIES", (("pixel", 16, False),))):  # fmt: skip
             patch.setattr(measure, name, value)
         patch.setattr(protocol, "IMAGES", 8)
+        patch.setattr("snnpaper.attacks.evidence.QUERIES", 20)
+        patch.setattr(measure, "choices", lambda net, run: [Backward("atan", 4.0)])
         patch.setattr(measure, "stages", lambda net, run, space, eps, *_: generic(eps, 10, 1, 20)[:4])
         for pool in ("max", "avg"):
             run = RUN.but(pool=pool)
@@ -179,7 +182,12 @@ def made(effect: dict[str, float], seed=0):
     return frame.assign(run=np.repeat(["a", "b", "c"], 200))
 
 
-def test_the_regression_finds_what_was_put_in():
+@pytest.fixture
+def few_draws(monkeypatch):
+    monkeypatch.setattr(mechanism, "DRAWS", 60)
+
+
+def test_the_regression_finds_what_was_put_in(few_draws):
     found = mechanism.regress(made({"margin": 1.0, "log l1": -0.5})).set_index("predictor")
     assert (
         found.loc["margin", "low"] < 1.0 < found.loc["margin", "high"] or abs(found.loc["margin", "together"] - 1) < 0.1
@@ -193,7 +201,7 @@ def test_the_regression_finds_what_was_put_in():
         mechanism.regress(made({"margin": 1.0}).assign(run="a"))
 
 
-def test_a_confounded_predictor_is_seen_through():
+def test_a_confounded_predictor_is_seen_through(few_draws):
     """Sparsity that only follows the norm explains alone, and nothing once the norm is in."""
     frame = made({"log l1": -1.0})
     frame["l0"] = frame["log l1"] + 0.5 * np.random.default_rng(1).normal(size=600)

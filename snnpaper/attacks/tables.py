@@ -83,7 +83,8 @@ def _cell(here: pd.DataFrame) -> str:
 def advantage(frame: pd.DataFrame) -> pd.DataFrame:
     """`paired` for what the answer needs of each battery: clean, as usually attacked, and in the worst case."""
     wanted = {(space, attack) for space, plain in PLAIN.items() for attack in ("clean", plain, WORST)}
-    return paired(frame[[pair in wanted for pair in zip(frame["space"], frame["attack"], strict=True)]])
+    kept = [pair in wanted for pair in zip(frame["space"], frame["attack"], strict=True)]
+    return paired(frame.loc[np.array(kept, bool)])
 
 
 def paired(frame: pd.DataFrame) -> pd.DataFrame:
@@ -119,7 +120,7 @@ ASKED = (
 def advantage_on_curves(frame: pd.DataFrame) -> pd.DataFrame:
     """`paired` at some radii of `curves`; "space" is the threat."""
     wanted = [pair in ASKED for pair in zip(frame["threat"], frame["radius"], strict=True)]
-    part = frame[wanted].rename(columns={"threat": "space", "radius": "eps"})
+    part = frame.loc[np.array(wanted, bool)].rename(columns={"threat": "space", "radius": "eps"})
     return paired(part.assign(attack="curve"))
 
 
