@@ -11,7 +11,9 @@ from torch import Tensor
 
 PHASES = 8
 CODINGS = ("phase", "weighted_phase", "rate", "latency", "direct")
-TWINS = ("identity", "weighted")
+TWINS = ("identity", "weighted", "smoothed")
+# Levels to each side over which the smoothed twin looks; one step of the latency code at T = 10 takes 28.
+SMOOTHING = {"phase": 2, "weighted_phase": 2, "latency": 16}
 
 
 def phase_weights(T: int, device: torch.device | str = "cpu") -> Tensor:
@@ -54,30 +56,47 @@ class _ThroughCode(torch.autograd.Function):
     """Forward: quantise an image in [0,1] to 8 bits and encode it. Backward: a differentiable twin."""
 
     @staticmethod
-    def forward(ctx, image, coding, T, weights):
-        ctx.save_for_backward(weights)
-        return encode((image * 255).round().to(torch.uint8), coding, T)
+    def forward(ctx, image, coding, T, twin):
+        x = (image * 255).round().to(torch.uint8)
+        ctx.save_for_backward(x)
+        ctx.settings = (coding, T, twin)
+        return encode(x, coding, T)
 
     @staticmethod
     def backward(ctx, grad):
-        (weights,) = ctx.saved_tensors
-        return torch.einsum("t...,t->...", grad, weights), None, None, None
+        (x,) = ctx.saved_tensors
+        return (grad * twin_slope(x, *ctx.settings)).sum(0), None, None, None
+
+
+def twin_slope(x: Tensor, coding: str, T: int, twin: str) -> Tensor:
+    """What the backward pass puts in place of d spike[t] / d image, for uint8 images x; broadcasts to [T,*x.shape].
+
+    See `encode_image`. The direct code is its own twin, and the rate code's mean is the image itself, so
+    for both every twin is 1.
+    """
+    if twin == "smoothed" and (w := SMOOTHING.get(coding)):
+        low, high = x - x.clamp(max=w), x + (255 - x).clamp(max=w)  # x - w and x + w, in the box
+        rise = encode(high, coding, T) - encode(low, coding, T)
+        return rise * (255 / (high - low).float())
+    phased = twin == "weighted" and coding == "phase" or coding == "weighted_phase"
+    weights = phase_weights(T, x.device) if phased else torch.ones(T, device=x.device)
+    return weights.view(T, *[1] * x.ndim)
 
 
 def encode_image(image: Tensor, coding: str, T: int, twin: str = "weighted") -> Tensor:
     """Encode an image in [0,1] with a gradient: BPDA (Athalye et al. 2018, arXiv 1802.00420).
 
     The forward pass is exactly `encode` of the 8-bit image. No code here but `direct` has a derivative,
-    so the backward pass replaces d spike[t] / d image by a twin: "identity" (1 for every t) or
-    "weighted" (omega(t), the share of the pixel's value that the plane carries). For codings without
-    phases the two are the same. Shapes as in `encode`; raises ValueError on another twin and on an image
-    that leaves [0,1], whose 8-bit value would wrap around.
+    so the backward pass replaces d spike[t] / d image by a twin: "identity" (1 for every t), "weighted"
+    (omega(t), the share of the pixel's value that the plane carries) or "smoothed" (the derivative of the
+    code averaged over +-SMOOTHING pixel levels, which is the central difference of the code over them).
+    For codings without phases the first two are the same. They say nothing about latency, whose spikes
+    always sum to one; there the smoothed twin moves the spike. Shapes as in `encode`; raises ValueError on
+    another twin and on an image that leaves [0,1], whose 8-bit value would wrap around.
     """
     low, high = image.detach().aminmax()
     if low < 0 or high > 1:
         raise ValueError(f"image values are {low:.3g} to {high:.3g}; allowed: 0 to 1")
     if twin not in TWINS:
         raise ValueError(f"twin is {twin!r}; allowed: {', '.join(TWINS)}")
-    phased = twin == "weighted" and coding == "phase" or coding == "weighted_phase"
-    weights = phase_weights(T, image.device) if phased else torch.ones(T, device=image.device)
-    return _ThroughCode.apply(image, coding, T, weights)
+    return _ThroughCode.apply(image, coding, T, twin)

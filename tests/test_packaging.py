@@ -14,7 +14,13 @@ META = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = META["project"]
 FLOOR = PROJECT["requires-python"].removeprefix(">=")
 # Where the name one imports is not the name one installs.
-INSTALLED_AS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "IPython": "ipython", "myst_nb": "myst-nb"}
+INSTALLED_AS = {
+    "art": "adversarial-robustness-toolbox",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+    "IPython": "ipython",
+    "myst_nb": "myst-nb",
+}
 
 
 def load(name: str) -> dict:

@@ -38,6 +38,8 @@ def pgd_any_iterate(
     standing = torch.ones(len(x), dtype=torch.bool, device=x.device)
     for step in range(steps + 1):
         work = standing.nonzero()[:, 0] if early_exit else torch.arange(len(x), device=x.device)
+        if not len(work):
+            break
         for i in work.split(batch_size):
             point = adversarial[i]
             if step == steps:

@@ -16,7 +16,7 @@ import torch
 import torchattacks
 from torch import Tensor, nn
 
-from ..coding import encode
+from ..coding import TWINS, encode
 from ..config import Run
 from ..data import Images
 from ..models import SpikingResNet, folded
@@ -26,7 +26,7 @@ _CHOICES = {
     "space": ("pixel", "spike"),
     "method": ("fgsm", "pgd"),
     "protocol": ("sound", "published"),
-    "twin": ("identity", "weighted"),
+    "twin": TWINS,
 }
 
 

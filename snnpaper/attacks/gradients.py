@@ -1,0 +1,155 @@
+"""The attacker's own backward pass: a forward pass is the network's, but nothing obliges an attacker to its gradient.
+
+Inside `backward` a network computes the same logits, bit for bit, while its surrogate, its pool's routing
+or both are the attacker's choice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from unittest.mock import patch
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..neurons import IF, SURROGATES, V_TH
+
+POOLS = ("max", "ties", "average")
+# The published defaults of ASSG: decay of both running statistics, weight of the deviation, and the bound on
+# the expected vanishing degree, of which this is half.
+DECAY, RELAX, HALF_BOUND = 0.9, 1.5, 0.425
+
+
+@dataclass(frozen=True)
+class Backward:
+    """One choice of backward pass; the default is the network's own.
+
+    `surrogate` and `alpha` replace those of every IF neuron; `adaptive` takes ASSG instead (Wang et al.,
+    arXiv 2512.22522). `pool` is how a pool's gradient is shared out: "max" to the first maximum of each
+    window, "ties" equally among all its maxima, "average" equally over the window. Raises ValueError
+    naming what is allowed.
+    """
+
+    surrogate: str | None = None
+    alpha: float | None = None
+    pool: str | None = None
+    adaptive: bool = False
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("surrogate", tuple(SURROGATES)), ("pool", POOLS)):
+            if (value := getattr(self, name)) is not None and value not in allowed:
+                raise ValueError(f"{name} is {value!r}; allowed: {', '.join(allowed)} or None")
+        if self.alpha is not None and self.alpha <= 0:
+            raise ValueError(f"alpha is {self.alpha}; allowed: more than 0")
+
+
+@contextmanager
+def backward(net: nn.Module, choice: Backward) -> Iterator[nn.Module]:
+    """`net` with another backward pass; afterwards it is as it was. Adaptive statistics start anew each time."""
+    with ExitStack() as changes:
+        for module in net.modules():
+            if isinstance(module, IF):
+                if choice.adaptive:
+                    changes.enter_context(patch.object(module, "forward", _Adaptive(module)))
+                for name in ("surrogate", "alpha"):
+                    if (value := getattr(choice, name)) is not None:
+                        changes.enter_context(patch.object(module, name, value))
+            elif isinstance(module, nn.MaxPool2d | nn.AvgPool2d) and choice.pool:
+                changes.enter_context(patch.object(module, "forward", _Shared(module, choice.pool)))
+        yield net
+
+
+class _Shared:
+    """A pool's forward pass with another pool's backward pass."""
+
+    def __init__(self, pool: nn.Module, how: str) -> None:
+        self.forward, self.how = pool.forward, how
+        self.window = [_both(getattr(pool, k)) for k in ("kernel_size", "stride", "padding")]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return _Pool.apply(x, self)
+
+
+class _Pool(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, pool):
+        ctx.save_for_backward(x)
+        ctx.pool = pool
+        return pool.forward(x)
+
+    @staticmethod
+    def backward(ctx, grad):
+        (x,), pool = ctx.saved_tensors, ctx.pool
+        if pool.how == "ties":
+            return share_among_ties(x, grad, *pool.window), None
+        other = F.max_pool2d if pool.how == "max" else F.avg_pool2d
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            return torch.autograd.grad(other(x, *pool.window), x, grad)[0], None
+
+
+def share_among_ties(x: Tensor, grad: Tensor, kernel, stride, padding) -> Tensor:
+    """Gradient [N,C,H,W] of a max pool over x, divided equally among all maxima of each window.
+
+    `grad` [N,C,h,w] is the gradient at the pool's output. Padding is never a maximum.
+    """
+    top, left = padding
+    wide = F.pad(x, (left, left, top, top), value=-math.inf)
+    columns = F.unfold(wide, kernel, stride=stride).unflatten(1, (x.shape[1], -1))  # [N,C,k*k,windows]
+    tied = (columns == columns.amax(2, keepdim=True)).to(grad)
+    shares = tied / tied.sum(2, keepdim=True) * grad.flatten(2).unsqueeze(2)
+    back = F.fold(shares.flatten(1, 2), wide.shape[-2:], kernel, stride=stride)
+    return back[..., top : back.shape[-2] - top, left : back.shape[-1] - left]
+
+
+class _Adaptive:
+    """An IF layer's forward pass with ASSG's backward: a sharpness by neuron and step, from past |h - V_th|."""
+
+    def __init__(self, neurons: IF) -> None:
+        self.neurons, self.mean, self.deviation = neurons, None, None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return _AdaptiveIF.apply(x.float() if x.dtype == torch.bfloat16 else x, self)
+
+    def alpha(self, u: Tensor) -> Tensor:
+        """Sharpness [T,...] for potentials u = h - V_th of one batch; the statistics belong to one batch's shape."""
+        distance = u.abs()
+        if self.mean is None or self.mean.shape != u.shape:
+            self.mean, self.deviation = torch.ones_like(u), torch.zeros_like(u)
+        self.mean = DECAY * self.mean + (1 - DECAY) * distance
+        self.deviation = DECAY * self.deviation + (1 - DECAY) * (distance - self.mean).abs()
+        omega = 2 / math.pi * math.tan(math.pi * HALF_BOUND)
+        return omega / (self.mean + RELAX * self.deviation + 1e-4)
+
+
+class _AdaptiveIF(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, layer):
+        h, v, soft = torch.empty_like(x), torch.zeros_like(x[0]), layer.neurons.soft_reset
+        for t in range(len(x)):
+            torch.add(v, x[t], out=h[t])
+            fired = (h[t] >= V_TH).to(x)
+            v = h[t] - V_TH * fired if soft else h[t] * (1 - fired)
+        ctx.save_for_backward(h, layer.alpha(h - V_TH))
+        ctx.neurons = layer.neurons
+        return (h >= V_TH).to(x)
+
+    @staticmethod
+    def backward(ctx, grad):
+        h, alpha = ctx.saved_tensors
+        slope, soft = alpha / 2 / (1 + (math.pi / 2 * alpha * (h - V_TH)).square()), ctx.neurons.soft_reset
+        carry = torch.ones_like(h) if soft else (h < V_TH).to(h)  # d v[t] / d h[t]
+        if not ctx.neurons.detach_reset:
+            carry = carry - slope * (V_TH if soft else h)
+        delta = grad * slope
+        for t in range(len(h) - 2, -1, -1):
+            delta[t] += delta[t + 1] * carry[t]
+        return delta, None
+
+
+def _both(value) -> tuple[int, int]:
+    return (value, value) if isinstance(value, int) else tuple(value)

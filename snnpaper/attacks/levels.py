@@ -1,0 +1,85 @@
+"""Level search: an attack on coded images that needs no stand-in for the code's derivative.
+
+The network is linear to first order in the coded tensor, and a pixel has only a few admissible 8-bit
+levels. So the best level of every pixel for the linearised network is found by trying them all: the code
+itself is used, not a smooth twin of it. What BPDA must guess, this attack knows.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..coding import encode
+
+DECAY = 0.75  # of the gradients of earlier steps
+
+
+def level_search(
+    net: nn.Module,
+    coding: str,
+    T: int,
+    x: Tensor,
+    y: Tensor,
+    levels: int,
+    steps: int = 20,
+    share: float = 0.5,
+    seed: int = 0,
+    batch_size: int = 50,
+) -> Tensor:
+    """Adversarial uint8 images [N,C,H,W] within `levels` grey levels of uint8 x: the first that fools, or the last.
+
+    Each step takes the gradient g of the cross-entropy by the coded tensor, averages it with the earlier
+    ones, and moves a random `share` of the pixels to the level u within the ball and 0..255 that maximises
+    sum_t g[t] code[t](u). A step of one level can thus flip all the planes that it is worth flipping.
+    Raises ValueError for a random code, whose levels have no fixed spike train.
+    """
+    if coding == "rate":
+        raise ValueError("the rate code draws its spikes; allowed: phase, weighted_phase, latency, direct")
+    table = encode(torch.arange(256, dtype=torch.uint8, device=x.device), coding, T)  # [T,256]
+    generator = torch.Generator().manual_seed(seed)
+    found = x.clone()
+    for i in torch.arange(len(x), device=x.device).split(batch_size):
+        found[i] = _batch(net, coding, T, x[i], y[i], table, levels, steps, share, generator)
+    return found
+
+
+def _batch(net, coding, T, x, y, table, levels, steps, share, generator) -> Tensor:
+    adversarial, momentum = x.clone(), torch.zeros((T, *x.shape), device=x.device)
+    work = torch.arange(len(x), device=x.device)
+    for step in range(steps + 1):
+        spikes = encode(adversarial[work], coding, T).requires_grad_(step < steps)
+        logits = net(spikes)
+        standing = logits.argmax(1) == y[work]
+        if step == steps or not standing.any():
+            break
+        (g,) = torch.autograd.grad(F.cross_entropy(logits, y[work], reduction="sum"), spikes)
+        work, g = work[standing], g[:, standing]
+        momentum[:, work] = DECAY * momentum[:, work] + g / g.abs().mean((0, 2, 3, 4), keepdim=True).clamp(min=1e-30)
+        moved = torch.rand(x[work].shape, generator=generator).to(x.device) < share
+        best = best_levels(momentum[:, work], x[work], table, levels)
+        adversarial[work] = torch.where(moved, best, adversarial[work])
+    return adversarial
+
+
+def best_levels(g: Tensor, x: Tensor, table: Tensor, levels: int) -> Tensor:
+    """For each pixel of uint8 x the level within `levels` of it that maximises sum_t g[t] table[t, level].
+
+    g is [T,*x.shape], table [T,256]; ties go to the smallest move.
+    """
+    best, score = x, _score(g, x, table)
+    for away in range(1, levels + 1):
+        for move in (-away, away):
+            level = (x.int() + move).clamp(0, 255).to(torch.uint8)
+            new = _score(g, level, table)
+            best, score = torch.where(new > score, level, best), torch.maximum(new, score)
+    return best
+
+
+def _score(g: Tensor, level: Tensor, table: Tensor) -> Tensor:
+    index = level.long()
+    total = torch.zeros_like(g[0])
+    for t in range(len(g)):
+        total.addcmul_(g[t], table[t][index])
+    return total

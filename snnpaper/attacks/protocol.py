@@ -1,0 +1,110 @@
+"""The published protocol taken apart: what each of its habits does to the accuracy it reports.
+
+    python -m snnpaper.attacks.protocol RUN_NAME...
+
+PGD-7 in spike space at 8/255, on the same images; each row changes one habit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import time
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .. import data, ledger, zoo
+from ..config import Run
+from ..data import Images
+from .early import pgd_any_iterate
+from .spiking import target
+
+IMAGES, EPS, STEP, STEPS, BATCH = 200, 8 / 255, 0.01, 7, 16  # all but the first are the published code's
+
+
+def habits(net: nn.Module, run: Run, images: Images) -> dict[str, Tensor]:
+    """Bool [N], which images stand, by name of the variant. "published" and "sound" are the two ends."""
+    return {
+        "published: gradient in train mode, judged with the adapted statistics": _pgd(net, run, images, True, True),
+        "gradient in train mode, judged with the trained statistics": _pgd(net, run, images, True, False),
+        "sound: gradient in eval mode, judged with the trained statistics": _pgd(net, run, images, False, False),
+        "sound, any of the seven iterates counts": _any(net, run, images),
+        "sound, entries may leave [0,1]": _pgd(net, run, images, False, False, box=False),
+        "sound, planes 9 and 10 follow 1 and 2": _pgd(net, run, images, False, False, copies=True),
+    }
+
+
+def _pgd(net: nn.Module, run: Run, images: Images, training: bool, adapted: bool, box=True, copies=False) -> Tensor:
+    """One loop for all variants, on copies of the network; statistics stay from batch to batch when adapted."""
+    attacked, kept = copy.deepcopy(net), []
+    generator = torch.Generator().manual_seed(0)
+    for x, y in zip(images.x.split(BATCH), images.y.split(BATCH), strict=True):
+        if not adapted:
+            attacked = copy.deepcopy(net)
+        model, clean = target(attacked, run, x, "spike")
+        model.train(training)
+        point = clean + EPS * (2 * torch.rand(clean.shape, generator=generator) - 1)
+        for _ in range(STEPS + 1):
+            if box:
+                point = point.clamp(0, 1)
+            if copies:
+                point = _repeated(point, run.T)
+            if _ == STEPS:
+                break
+            point.requires_grad_()
+            (g,) = torch.autograd.grad(F.cross_entropy(model(point), y), point)
+            if copies:
+                g = _summed(g, run.T)
+            point = clean + (point.detach() + STEP * g.sign() - clean).clamp(-EPS, EPS)
+        judge = target(attacked if adapted else net, run, x, "spike")[0].eval()
+        with torch.no_grad():
+            kept.append(judge(point).argmax(1) == y)
+    return torch.cat(kept)
+
+
+def _any(net: nn.Module, run: Run, images: Images) -> Tensor:
+    model, clean = target(net, run, images.x, "spike")
+    return pgd_any_iterate(model, clean, images.y, EPS, STEP, STEPS)[0]
+
+
+def _repeated(folded: Tensor, T: int) -> Tensor:
+    """Every plane after the eighth replaced by the one it repeats; folded is [N,T*C,H,W]."""
+    planes = folded.unflatten(1, (T, -1))
+    return planes[:, torch.arange(T) % 8].flatten(1, 2)
+
+
+def _summed(folded: Tensor, T: int) -> Tensor:
+    """The gradient of each plane and of its copies, added up, at all of them."""
+    planes = folded.unflatten(1, (T, -1))
+    total = torch.zeros_like(planes[:, :8]).index_add_(1, torch.arange(T) % 8, planes)
+    return total[:, torch.arange(T) % 8].flatten(1, 2)
+
+
+def record(name: str) -> None:
+    """Append the "protocol" record of a phase-coded network of zoo/, unless it exists."""
+    if ledger.path("protocol", name).exists():
+        return
+    run, net = zoo.load(name)
+    if "phase" not in run.coding:
+        raise ValueError(f"coding is {run.coding!r}; allowed: phase, weighted_phase")
+    net.requires_grad_(False)
+    images, began = data.load(run.dataset)["test"].first(IMAGES), time.monotonic()
+    rows = [
+        {"variant": k, "accuracy": v.float().mean().item(), "correct": ledger.pack(v)}
+        for k, v in habits(net, run, images).items()
+    ]
+    origin = {"weights_sha256": zoo.sha256(net), "data_sha256": images.sha256}
+    ledger.append("protocol", run, {"n": len(images), "variants": rows}, time.monotonic() - began, **origin)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m snnpaper.attacks.protocol", description=__doc__)
+    parser.add_argument("names", nargs="+", metavar="RUN_NAME")
+    for name in parser.parse_args(argv).names:
+        record(name)
+
+
+if __name__ == "__main__":
+    main()

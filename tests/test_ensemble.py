@@ -1,0 +1,209 @@
+"""The per-image worst case, its records, and what is drawn from them."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from snnpaper import audit, data, ledger, zoo
+from snnpaper.attacks import check_tables, measure, mechanism, protocol, spiking, tables
+from snnpaper.attacks.ensemble import Stage, generic, noise, pgd, predictions, worst_case
+from snnpaper.attacks.gradients import Backward
+from snnpaper.config import Run
+from snnpaper.models import build
+from snnpaper.train import train
+
+RUN = Run.make("demo", width=4, epochs=1, T=4, lr=5e-3, batch_size=16)
+
+
+@pytest.fixture(scope="module")
+def linear():
+    """Class 1 where the mean is above one half, class 0 elsewhere; two classes that are never near."""
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 4)).eval()
+    with torch.no_grad():
+        model[1].weight.copy_(torch.tensor([-1.0, 1.0, 0.0, 0.0])[:, None].expand(4, 12) / 12)
+        model[1].bias.copy_(torch.tensor([0.5, -0.5, -2.0, -3.0]))
+    x = torch.tensor([0.40, 0.45, 0.49, 0.52, 0.58, 0.9]).view(-1, 1, 1, 1).expand(6, 3, 2, 2).contiguous()
+    return model, x, torch.tensor([0, 0, 0, 1, 1, 0])  # the last label is wrong
+
+
+def test_worst_case_is_what_a_linear_model_deserves(linear):
+    found = worst_case(*linear, generic(0.06, 4, restarts=1, queries=50), 0.06)
+    assert found.clean.tolist() == [True] * 5 + [False]
+    assert found.standing.tolist() == [True, False, False, False, True, False]
+    assert (predictions(linear[0], found.adversarial) == linear[2]).tolist() == found.standing.tolist()
+    assert (found.adversarial - linear[1]).abs().max() <= 0.06 + 1e-6
+
+
+def test_late_attacks_see_only_what_stands(linear):
+    stages = [Stage("a", "gradient", pgd(0.06, 5), whole=True), Stage("b", "random", noise(0.06))]
+    found = worst_case(*linear, stages, 0.06)
+    assert found.rows[0]["attacked"].tolist() == found.clean.tolist()
+    assert found.rows[1]["attacked"].tolist() == [True, False, False, False, True, False]
+
+
+def test_an_attack_that_leaves_the_ball_is_an_error(linear):
+    stage = Stage("cheat", "gradient", lambda m, x, y: (x + 0.2).clamp(0, 1), whole=True)
+    with pytest.raises(RuntimeError, match="cheat left the ball"):
+        worst_case(*linear, [stage], 0.06)
+
+
+def test_attacks_leave_the_random_stream_alone(linear):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    worst_case(*linear, generic(0.06, 4, restarts=1, queries=20), 0.06)
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_the_audit_of_a_stranger_s_network(linear):
+    model, x, y = linear
+    found = audit.audit(model.train(), x, y, 0.06, 4)
+    assert found["clean"] == pytest.approx(5 / 6) and found["robust"] == pytest.approx(2 / 6)
+    assert found["verdict"] == "reliable" and model.training
+    text = audit.text(found)
+    assert "33.3 %" in text and "pass  stateless" in text
+    with pytest.raises(ValueError, match="allowed: 0 to 1"):
+        audit.audit(model, 2 * x, y, 0.06, 4)
+    with pytest.raises(ValueError, match="allowed: 4 or more"):
+        audit.audit(model, x, y, 0.06, 2)
+
+
+def test_a_spiking_network_is_attacked_with_every_choice():
+    net = build(RUN).eval()
+    names = [s.name for s in spiking.stages(net, RUN, "pixel", 8 / 255, {"another seed": net})]
+    for name in ("PGD-20, weighted twin", "PGD-20, smoothed twin", "level search, 100 steps", "transfer: another seed",
+                 "PGD-20, atan 8", "PGD-20, triangular 1", "PGD-20, pool ties", "PGD-20, pool average",
+                 "SA-PGD-100, ASSG", "AutoAttack", "HopSkipJump"):  # fmt: skip
+        assert name in names
+    assert "PGD-20, atan 2" not in names and "PGD-20, pool max" not in names  # the network's own
+    relu = [s.name for s in spiking.stages(build(RUN.but(neuron="ReLU")), RUN.but(neuron="ReLU"), "spike", 0.1, {})]
+    assert not any("atan" in name or "twin" in name or "level" in name for name in relu)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A project folder with the records of two small networks on digits."""
+    root = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SNNPAPER_HOME", str(root))
+        for name, value in (("IMAGES", 6), ("CHECKED", 4), ("CURVE", 12), ("LEVELS", (2, 64)), ("FINE", (2, 64)),
+                            ("BATTERIES", (("pixel", 16, False),))):  # fmt: skip
+            patch.setattr(measure, name, value)
+        patch.setattr(protocol, "IMAGES", 8)
+        patch.setattr("snnpaper.attacks.evidence.QUERIES", 20)
+        patch.setattr(measure, "choices", lambda net, run: [Backward("atan", 4.0)])
+        patch.setattr(measure, "stages", lambda net, run, space, eps, *_: generic(eps, 10, 1, 20)[:4])
+        for pool in ("max", "avg"):
+            run = RUN.but(pool=pool)
+            splits = data.load("digits")
+            net = zoo.round_(train(run, splits, checkpoint=False, progress=False).net)
+            zoo.save(run, net)
+            ledger.append("train", run, {"test_accuracy": 1.0, "test_n": 1}, 1.0, weights_sha256=zoo.sha256(net))
+            for kind in ("attacks", "curve"):
+                measure.record(run.name, kind, progress=False)
+                measure.record(run.name, kind)  # a record that exists is left alone
+            protocol.record(run.name)
+        yield root
+
+
+def test_records_hold_what_was_measured(home):
+    for file in (home / "results" / "attacks").glob("*.json"):
+        b = json.loads(file.read_text())["results"]["batteries"][0]
+        standing, clean = ledger.unpack(b["standing"], 6), ledger.unpack(b["clean"], 6)
+        assert not (standing & ~clean).any() and b["outsider"]["attacked"] == standing.sum()
+        difference = np.load(file.with_suffix(".npz"))["difference"]
+        assert difference.shape == (6, 3, 32, 32) and np.abs(difference).max() <= 16
+        assert list(b["checks"]) == ["weighted", "smoothed"] and len(b["checks"]["smoothed"]["checks"]) == 15
+
+
+def test_curves_fall_and_begin_at_the_clean_accuracy(home):
+    frame = tables.curves(home / "results")
+    for _, part in frame.groupby(["run", "threat"]):
+        assert part["radius"].iloc[0] == 0 and (part["accuracy"].diff().dropna() <= 0).all()
+    assert set(tables.chance_radii(frame)["pool"]) == {"max", "avg"}
+
+
+def test_tables_of_the_chapter(home):
+    rows = tables.rows(home / "results")
+    found = tables.per_attack(rows, "pixel", 16)
+    assert list(found["attack"])[0] == "clean" and list(found["attack"])[-1] == tables.WORST
+    assert set(tables.advantage(rows)["attack"]) == {"clean", tables.WORST}
+    assert tables.shown(found, "x").startswith("<table")
+    assert len(tables.ladder(home / "results")) == 6
+    assert list(check_tables.checks(home / "results").iloc[:, 0])[0] == "stateless"
+    assert list(check_tables.signs(home / "results").iloc[:, 0])[-1] == "verdict"
+    assert (tables.outsider(home / "results")["images"] == 6).all()
+
+
+def test_without_records_every_table_says_so(tmp_path):
+    rows = tables.rows(tmp_path)
+    assert "Not recorded yet" in tables.shown(tables.per_attack(rows, "pixel", 1), "snnpaper.attacks.measure RUN")
+    assert tables.answer(tables.advantage(rows)) == ["No battery has records of both pools yet: nothing can be said."]
+    assert mechanism.images("bit flips", tmp_path).empty
+    for table in (
+        tables.curves,
+        tables.ladder,
+        tables.outsider,
+        tables.codings,
+        check_tables.checks,
+        check_tables.signs,
+    ):
+        assert table(tmp_path).empty
+
+
+def battery(max_hits, avg_hits, attack):
+    base = {"seed": 0, "space": "pixel", "eps": 1.0, "attack": attack, "n": 4}
+    return [
+        base | {"pool": pool, "correct": np.array(hits, bool)} for pool, hits in (("max", max_hits), ("avg", avg_hits))
+    ]
+
+
+def test_the_advantage_is_paired_and_the_answer_follows_from_it():
+    many = 25
+    plain = battery([1, 1, 1, 0] * many, [1, 0, 0, 0] * many, tables.PLAIN["pixel"])
+    worst = battery([0, 0, 0, 0] * many, [0, 0, 0, 0] * many, tables.WORST)
+    found = tables.advantage(pd.DataFrame([*plain, *worst]))
+    assert found.set_index("attack")["difference"].to_dict() == {tables.PLAIN["pixel"]: 0.5, tables.WORST: 0.0}
+    (sentence,) = tables.answer(found)
+    assert "75.0 % (max) and 25.0 %" in sentence and "below chance for both pools" in sentence
+    worst = battery([1, 1, 1, 0] * many, [1, 0, 0, 0] * many, tables.WORST)
+    assert "an advantage of max pooling remains" in tables.answer(tables.advantage(pd.DataFrame([*plain, *worst])))[0]
+
+
+def made(effect: dict[str, float], seed=0):
+    """600 images of three networks whose least radius is a linear function of some predictors, and noise."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(rng.normal(size=(600, 5)), columns=[*mechanism.KNOWN, *mechanism.SPARSITY])
+    frame["least"] = sum(b * frame[k] for k, b in effect.items()) + 0.3 * rng.normal(size=600)
+    return frame.assign(run=np.repeat(["a", "b", "c"], 200))
+
+
+@pytest.fixture
+def few_draws(monkeypatch):
+    monkeypatch.setattr(mechanism, "DRAWS", 60)
+
+
+def test_the_regression_finds_what_was_put_in(few_draws):
+    found = mechanism.regress(made({"margin": 1.0, "log l1": -0.5})).set_index("predictor")
+    assert (
+        found.loc["margin", "low"] < 1.0 < found.loc["margin", "high"] or abs(found.loc["margin", "together"] - 1) < 0.1
+    )
+    assert mechanism.verdict(found.reset_index()) == "sparsity adds nothing worth naming once norm and margin are known"
+    helps = mechanism.verdict(mechanism.regress(made({"margin": 1.0, "l0": -0.8})))
+    assert helps == "sparsity adds something beside norm and margin (l0: sparser is more robust)"
+    against = mechanism.verdict(mechanism.regress(made({"margin": 1.0, "log effective": 0.8})))
+    assert against == "what sparsity adds has the other sign (log effective: sparser is less robust)"
+    with pytest.raises(ValueError, match="needed: two"):
+        mechanism.regress(made({"margin": 1.0}).assign(run="a"))
+
+
+def test_a_confounded_predictor_is_seen_through(few_draws):
+    """Sparsity that only follows the norm explains alone, and nothing once the norm is in."""
+    frame = made({"log l1": -1.0})
+    frame["l0"] = frame["log l1"] + 0.5 * np.random.default_rng(1).normal(size=600)
+    found = mechanism.regress(frame).set_index("predictor")
+    assert found.loc["l0", "alone high"] < -0.3 and abs(found.loc["l0", "together"]) < 0.1
