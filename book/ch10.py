@@ -189,7 +189,8 @@ for _, e in modes.iterrows():
 # %% [markdown]
 # Two habits of the published code are taken apart here: gradients of the train-mode network are gradients of another
 # function than the one that is evaluated, and BatchNorm's statistics taken from attacked images change the network that is
-# measured. The published accuracy is what is left of both, and neither is a property of pooling.
+# measured. The published accuracy is what is left of both, and neither is a property of pooling. [](ch-obfuscation) has
+# stronger attacks, and the checks under every number.
 #
 # ## What is missing
 #

@@ -92,7 +92,8 @@ shown("spike", "sound")
 # (tables-pixel)=
 # ## Pixel space
 #
-# The adversary changes the image; it is then quantised and coded. Gradients pass through the code by BPDA.
+# The adversary changes the image; it is then quantised and coded. Gradients pass through the code by BPDA. FGSM and
+# PGD-7 are the paper's attacks; what stronger ones leave is in [](ch-obfuscation).
 
 # %%
 shown("pixel", "sound")
