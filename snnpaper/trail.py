@@ -3,8 +3,8 @@
 python -m snnpaper.trail RUN_NAME ...                           (networks of zoo/ by name)
 python -m snnpaper.trail --untrained --profile sweep --pool max --seeds 0 1 2
 
-Beside the JSON lies a small .npz with the input gradients of the same four test images and, for trained
-networks, maps of the gradient along the stem and the first residual block.
+Beside the JSON of seed 0 lies a small .npz with the input gradients of the same four test images and, for
+trained networks, maps of the gradient along the stem and the first residual block.
 """
 
 from __future__ import annotations
@@ -149,20 +149,27 @@ def untrained(net: nn.Module, run: Run, images: Images) -> dict:
 
 
 def record(kind: str, run: Run, net: nn.Module, splits: dict[str, Images]) -> None:
-    """Measure one network on the first test images and append the record and its arrays."""
+    """Measure one network on the first test images and append the record, for seed 0 with its arrays."""
     images, began = splits["test"].first(IMAGES), time.monotonic()
     with torch.random.fork_rng():
         torch.manual_seed(run.seed)  # rate coding draws its spikes
         results = measure(net, run, images) if kind == "trail" else untrained(net, run, images)
-        places = dict.fromkeys((*STEM, *BLOCK)) if kind == "trail" and run.skip == "sew" else ("input",)
-        arrays = maps(net, run, images.first(SHOWN), tuple(places))
+    origin = {"weights_sha256": zoo.sha256(net), "data_sha256": images.sha256}
+    if run.seed == 0:  # the figures that show single networks show this one
+        origin["arrays_sha256"] = _write_arrays(kind, run, net, images.first(SHOWN))
+    ledger.append(kind, run, results, time.monotonic() - began, **origin)
+
+
+def _write_arrays(kind: str, run: Run, net: nn.Module, images: Images) -> str:
+    """The .npz beside a record; returns its checksum."""
+    places = dict.fromkeys((*STEM, *BLOCK)) if kind == "trail" and run.skip == "sew" else ("input",)
     file = ledger.path(kind, run.name).with_suffix(".npz")
     file.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(file, **arrays)
-    keep_images(run.dataset, images.first(SHOWN))
-    origin = {"weights_sha256": zoo.sha256(net), "data_sha256": images.sha256}
-    origin["arrays_sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
-    ledger.append(kind, run, results, time.monotonic() - began, **origin)
+    with torch.random.fork_rng():
+        torch.manual_seed(run.seed)
+        np.savez_compressed(file, **maps(net, run, images, tuple(places)))
+    keep_images(run.dataset, images)
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def keep_images(dataset: str, images: Images) -> None:
@@ -182,7 +189,7 @@ def shown_images(dataset: str, root: Path | None = None) -> tuple[np.ndarray, np
 def arrays(kind: str, name: str, root: Path | None = None) -> dict[str, np.ndarray]:
     """The arrays beside a record; raises LedgerError when they are absent or not the ones it names."""
     file = ledger.path(kind, name, root).with_suffix(".npz")
-    expected = ledger.read(kind, name, root)["provenance"]["arrays_sha256"]
+    expected = ledger.read(kind, name, root)["provenance"].get("arrays_sha256")
     if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() != expected:
         raise ledger.LedgerError(f"{kind}/{file.name} is absent or differs from the checksum in its record")
     with np.load(file) as found:
