@@ -87,10 +87,38 @@ def test_a_spiking_network_is_attacked_with_every_choice():
 
 
 SOUND = Evidence(
-    n=100, classes=10, eps=0.1, repeats_equal=True, state_equal=True, replayed=(100, 0), distance=0.1, box=(0.0, 1.0),
-    zero=[0.0], zero_entries=[0.0], loss=[1.0, 2.0], by_eps={0.1: 40, 0.2: 0},
-    by_steps={7: 45, 20: 40, 50: 38, 100: 38}, by_restarts=[40, 39, 39], single=55, far=0, beaten_by={"Square": 0, "random noise": 0}, along=(1.0, 0.0, 1.0),
-)  # fmt: skip
+    n=100,
+    classes=10,
+    eps=0.1,
+    repeats_equal=True,
+    state_equal=True,
+    replayed=(100, 0),
+    distance=0.1,
+    box=(0.0, 1.0),
+    zero=[0.0],
+    zero_entries=[0.0],
+    loss=[1.0, 2.0],
+    by_eps={0.1: 40, 0.2: 0},
+    by_steps={7: 45, 20: 40, 50: 38, 100: 38},
+    by_restarts=[40, 39, 39],
+    single=55,
+    far=0,
+    beaten_by={"Square": 0, "random noise": 0},
+    along=(1.0, 0.0, 1.0),
+)
+SMALL = {
+    "IMAGES": 6,
+    "CHECKED": 4,
+    "CURVE": 12,
+    "LEVELS": (64,),
+    "FINE": (64,),
+    "BUDGETS": (1, 64),
+    "BATTERIES": (("pixel", 16, False),),
+    "choices": lambda *_: [],
+    "auto_pgd": partial(auto_pgd, steps=3),
+    "evidence": lambda *_, **__: SOUND,
+    "stages": lambda net, run, space, eps, *_: generic(eps, 10, 1, 20)[:3],
+}
 
 
 @pytest.fixture(scope="module")
@@ -99,13 +127,10 @@ def home(tmp_path_factory):
     root = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SNNPAPER_HOME", str(root))
-        for name, value in (("IMAGES", 6), ("CHECKED", 4), ("CURVE", 12), ("LEVELS", (64,)), ("FINE", (64,)),
-                            ("BUDGETS", (1, 64)), ("BATTERIES", (("pixel", 16, False),)),
-                            ("choices", lambda *_: []), ("auto_pgd", partial(auto_pgd, steps=3)), ("evidence", lambda *_, **__: SOUND)):  # fmt: skip
+        for name, value in SMALL.items():
             patch.setattr(measure, name, value)
         patch.setattr("snnpaper.attacks.bits.BUDGETS", (1, 64))
         patch.setattr(protocol, "IMAGES", 8)
-        patch.setattr(measure, "stages", lambda net, run, space, eps, *_: generic(eps, 10, 1, 20)[:3])
         for pool in ("max", "avg"):
             run = RUN.but(pool=pool)
             splits = data.load("digits")
