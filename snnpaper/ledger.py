@@ -1,7 +1,7 @@
 """The ledger: one small JSON per finished piece of work, append-only, with all it follows from.
 
-results/<kind>/<run name>.json. Kinds: train, robustness, sparsity, theory, trail, untrained, deviations.
-Every table and figure of the book is a pure function of these files.
+results/<kind>/<run name>.json. Kinds: train, robustness, sparsity, theory, trail, untrained, deviations,
+attacks, curve, protocol, codings. Every table and figure of the book is a pure function of these files.
 """
 
 from __future__ import annotations

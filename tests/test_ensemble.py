@@ -1,6 +1,7 @@
 """The per-image worst case, its records, and what is drawn from them."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,8 @@ from torch import nn
 from snnpaper import audit, data, ledger, zoo
 from snnpaper.attacks import check_tables, measure, mechanism, protocol, spiking, tables
 from snnpaper.attacks.ensemble import Stage, generic, noise, pgd, predictions, worst_case
-from snnpaper.attacks.gradients import Backward
+from snnpaper.attacks.evidence import Evidence
+from snnpaper.attacks.outside import auto_pgd
 from snnpaper.config import Run
 from snnpaper.models import build
 from snnpaper.train import train
@@ -84,19 +86,51 @@ def test_a_spiking_network_is_attacked_with_every_choice():
     assert not any("atan" in name or "twin" in name or "level" in name for name in relu)
 
 
+SOUND = Evidence(
+    n=100,
+    classes=10,
+    eps=0.1,
+    repeats_equal=True,
+    state_equal=True,
+    replayed=(100, 0),
+    distance=0.1,
+    box=(0.0, 1.0),
+    zero=[0.0],
+    zero_entries=[0.0],
+    loss=[1.0, 2.0],
+    by_eps={0.1: 40, 0.2: 0},
+    by_steps={7: 45, 20: 40, 50: 38, 100: 38},
+    by_restarts=[40, 39, 39],
+    single=55,
+    far=0,
+    beaten_by={"Square": 0, "random noise": 0},
+    along=(1.0, 0.0, 1.0),
+)
+SMALL = {
+    "IMAGES": 6,
+    "CHECKED": 4,
+    "CURVE": 12,
+    "LEVELS": (64,),
+    "FINE": (64,),
+    "BUDGETS": (1, 64),
+    "BATTERIES": (("pixel", 16, False),),
+    "choices": lambda *_: [],
+    "auto_pgd": partial(auto_pgd, steps=3),
+    "evidence": lambda *_, **__: SOUND,
+    "stages": lambda net, run, space, eps, *_: generic(eps, 10, 1, 20)[:3],
+}
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """A project folder with the records of two small networks on digits."""
     root = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SNNPAPER_HOME", str(root))
-        for name, value in (("IMAGES", 6), ("CHECKED", 4), ("CURVE", 12), ("LEVELS", (2, 64)), ("FINE", (2, 64)),
-                            ("BATTERIES", (("pixel", 16, False),))):  # fmt: skip
+        for name, value in SMALL.items():
             patch.setattr(measure, name, value)
+        patch.setattr("snnpaper.attacks.bits.BUDGETS", (1, 64))
         patch.setattr(protocol, "IMAGES", 8)
-        patch.setattr("snnpaper.attacks.evidence.QUERIES", 20)
-        patch.setattr(measure, "choices", lambda net, run: [Backward("atan", 4.0)])
-        patch.setattr(measure, "stages", lambda net, run, space, eps, *_: generic(eps, 10, 1, 20)[:4])
         for pool in ("max", "avg"):
             run = RUN.but(pool=pool)
             splits = data.load("digits")
