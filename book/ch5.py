@@ -127,7 +127,7 @@ if size is not None and len(paired):
 
 # %% [markdown]
 # Two halves of the paper's trade-off are looked for here: max pooling keeps more under attack, and pays with clean
-# accuracy. The sentences above are computed: each says what its interval leaves open. None is a verdict on the paper,
+# accuracy (grey marks to the left of zero). The sentences above are computed: each says what its interval leaves open. None is a verdict on the paper,
 # whose networks are wider and trained far longer.
 #
 # (tables-generalisation)=
@@ -254,11 +254,11 @@ if printed is not None:
 #
 # ## Summary
 #
-# - Three threat models give three tables. In each, what separates the pools under PGD is a few points at our scale, and
-#   the sentences under {numref}`fig-tables-differences` say for which cells the interval leaves zero out.
+# - Three threat models give three tables, and the sentences under {numref}`fig-tables-differences` say for each, and for
+#   clean accuracy, on which side of zero the difference between the pools lies at our scale. A trade-off needs the two
+#   halves to have opposite signs.
 # - No cell of the paper's grid is complete at its scale; the commands and costs are in [](tables-grid).
-# - Clean accuracies differ less than the seeds do, and gaps between train and test are too small at a few epochs to speak
-#   of generalisation.
+# - Gaps between train and test are too small after a few epochs to speak of generalisation.
 #
 # ## Try
 #

@@ -215,31 +215,3 @@ def chance_radii(frame: pd.DataFrame) -> pd.DataFrame:
             row[name] = below.min() if len(below) else math.nan
         table.append(row)
     return pd.DataFrame(table)
-
-
-def ladder(root: Path | None = None) -> pd.DataFrame:
-    """The published protocol's habits: per cent standing under each variant, mean over seeds, by pool."""
-    found = []
-    for record in ledger.records("protocol", root):
-        run = Run.from_dict(record["config"])
-        for v in record["results"]["variants"]:
-            found.append({"variant": v["variant"], "pool": run.pool, "seed": run.seed, "accuracy": v["accuracy"]})
-    frame, table = pd.DataFrame(found, columns=["variant", "pool", "seed", "accuracy"]), []
-    for variant, part in frame.groupby("variant", sort=False):
-        by = {pool: p.set_index("seed")["accuracy"] for pool, p in part.groupby("pool")}
-        row = {"variant": variant} | {p: interval_text(*over_seeds(by[p])) if p in by else "" for p in ("max", "avg")}
-        paired = (by["max"] - by["avg"]).dropna() if len(by) == 2 else []
-        table.append(row | {"max − avg": interval_text(*over_seeds(paired)) if len(paired) else ""})
-    return pd.DataFrame(table)
-
-
-def codings(root: Path | None = None) -> pd.DataFrame:
-    """Accuracy (per cent) on digits under each attack, one column a code."""
-    rows = [
-        {"attack": a["attack"], "code": r["config"]["coding"], "accuracy": f"{100 * a['accuracy']:.0f}"}
-        for r in ledger.records("codings", root)
-        for a in r["results"]["attacks"]
-    ]
-    frame = pd.DataFrame(rows, columns=["attack", "code", "accuracy"])
-    order = list(dict.fromkeys(frame["attack"]))
-    return frame.pivot(index="attack", columns="code", values="accuracy").reindex(order).fillna("")
