@@ -49,7 +49,7 @@ MEASURE = "snnpaper.attacks.measure RUN_NAME"
 #
 # Computed from the records; what follows shows how. First what PGD-7 says (last iterate, steps of 0.01), then the
 # per-image worst case over more than twenty attacks, then PGD-20, level search and bit flips on more images. Intervals are
-# 95 %: over seeds, or over images where there is one seed.
+# 95 %: over seeds, or over the images where there are fewer than three seeds.
 
 # %%
 rows, curves = tables.rows(), tables.curves()
