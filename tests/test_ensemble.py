@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from snnpaper import audit, data, ledger, zoo
-from snnpaper.attacks import check_tables, measure, mechanism, protocol, spiking, tables
+from snnpaper.attacks import check_tables, measure, mechanism, protocol, protocol_tables, spiking, tables
 from snnpaper.attacks.ensemble import Stage, generic, noise, pgd, predictions, worst_case
 from snnpaper.attacks.evidence import Evidence
 from snnpaper.attacks.outside import auto_pgd
@@ -167,7 +167,11 @@ def test_tables_of_the_chapter(home):
     assert list(found["attack"])[0] == "clean" and list(found["attack"])[-1] == tables.WORST
     assert set(tables.advantage(rows)["attack"]) == {"clean", tables.WORST}
     assert tables.shown(found, "x").startswith("<table")
-    assert len(tables.ladder(home / "results")) == 6
+    ladder = protocol_tables.ladder(home / "results")
+    assert len(ladder) == 6
+    last, every = ladder["max − avg"][2], ladder["max − avg"][3]
+    (sentence,) = protocol_tables.iterates_text(ladder)
+    assert f"is {last} points when only the last" in sentence and f"{every} when any" in sentence
     assert list(check_tables.checks(home / "results").iloc[:, 0])[0] == "stateless"
     assert list(check_tables.signs(home / "results").iloc[:, 0])[-1] == "verdict"
     assert (tables.outsider(home / "results")["images"] == 6).all()
@@ -180,9 +184,9 @@ def test_without_records_every_table_says_so(tmp_path):
     assert mechanism.images("bit flips", tmp_path).empty
     for table in (
         tables.curves,
-        tables.ladder,
+        protocol_tables.ladder,
         tables.outsider,
-        tables.codings,
+        protocol_tables.codings,
         check_tables.checks,
         check_tables.signs,
     ):
@@ -205,7 +209,7 @@ def test_the_advantage_is_paired_and_the_answer_follows_from_it():
     (sentence,) = tables.answer(found)
     assert "75.0 % (max) and 25.0 %" in sentence and "below chance for both pools" in sentence
     worst = battery([1, 1, 1, 0] * many, [1, 0, 0, 0] * many, tables.WORST)
-    assert "an advantage of max pooling remains" in tables.answer(tables.advantage(pd.DataFrame([*plain, *worst])))[0]
+    assert "max pooling is ahead, indicative" in tables.answer(tables.advantage(pd.DataFrame([*plain, *worst])))[0]
 
 
 def made(effect: dict[str, float], seed=0):

@@ -29,14 +29,14 @@ def radius_curves(frame: pd.DataFrame, threats: list[str], labels: list[str]) ->
         ax.axhline(100 * frame["chance"].iloc[0], color="black", ls=":", lw=0.8)
         first = part.loc[part["radius"] > 0, "radius"].min()
         ax.set_xscale("symlog", linthresh=first, base=2)
-        ticks = [t for t in sorted(part["radius"].unique()) if t == 0 or (float(t) * 4).is_integer()]
-        ticks = [t for i, t in enumerate(ticks) if i == 0 or (t > 0 and (int(max(t, 1)) & (int(max(t, 1)) - 1)) == 0)]
-        ticks = [0, *[t for t in ticks[1:] if t >= 1][:: max(1, len(ticks) // 5)]]
+        last = 2 * max(1, part.loc[part["accuracy"] > 0, "radius"].max())
+        ticks = [0, *(t for t in (1, 4, 16, 64, 256) if t <= last)]
         ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
+        ax.set_xlim(-first / 2, last)
         ax.minorticks_off()
-        ax.set(xlabel=label, title=threat, ylim=(-2, None))
+        ax.set(xlabel=label, title=threat.replace(", ", "\n", 1), ylim=(-2, None))
     axes[0].set_ylabel("accuracy (%)")
-    axes[-1].legend(loc="upper right")
+    axes[len(axes) // 2 - 1].legend(loc="upper right")
     return figure
 
 
@@ -54,6 +54,6 @@ def forest(found: dict[str, pd.DataFrame]) -> Figure:
             ax.plot(rows[column], place, marker, ms=4, color=colour, label=column)
         ax.axvline(0, color="black", lw=0.6)
         ax.set_yticks([len(rows) - i for i in range(len(rows))], rows["predictor"])
-        ax.set(title=name, xlabel="octaves per standard deviation")
+        ax.set(title=name, xlabel="octaves per SD")
     axes[-1].legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure

@@ -13,9 +13,10 @@ from .. import ledger
 from ..config import Run
 from ..data import CLASSES
 from ..stats import mcnemar, over_seeds, wilson
-from ..tables import interval_text
+from ..tables import FIVE_SEEDS, interval_text
 
 WORST = "worst case of all"
+FEW = 3  # seeds from which their own spread gives the interval
 _ROW = ["run", "label", "pool", "seed", "scale", "n", "space", "eps", "attack", "kind", "whole", "attacked", "correct",
         "accuracy"]  # fmt: skip
 _PAIRED = ["space", "eps", "attack", "seeds", "n", "max", "avg", "difference", "half", "p"]
@@ -90,8 +91,8 @@ def advantage(frame: pd.DataFrame) -> pd.DataFrame:
 def paired(frame: pd.DataFrame) -> pd.DataFrame:
     """Max minus avg (fraction, paired by seed and image) for every space, eps and attack of the frame.
 
-    Columns: space, eps, attack, seeds, n, max, avg, difference, half (95 % over seeds, or over images for one
-    seed: normal approximation of the paired difference), p (exact McNemar, images of all seeds together).
+    Columns: space, eps, attack, seeds, n, max, avg, difference, half (95 %, over seeds; with fewer than FEW over
+    the images: normal approximation of the paired difference), p (exact McNemar, images of all seeds together).
     """
     table = []
     for (space, eps, attack), here in frame.groupby(["space", "eps", "attack"], sort=False):
@@ -101,7 +102,7 @@ def paired(frame: pd.DataFrame) -> pd.DataFrame:
             continue
         a, b = (np.concatenate([one[pool][s] for s in seeds]) for pool in ("max", "avg"))
         difference, half = over_seeds([one["max"][s].mean() - one["avg"][s].mean() for s in seeds])
-        if len(seeds) == 1:
+        if len(seeds) < FEW:
             half = 1.96 * (a.astype(float) - b).std(ddof=1) / math.sqrt(len(a))
         row = {"space": space, "eps": eps, "attack": attack, "seeds": len(seeds), "n": len(a) // len(seeds)}
         row |= {"max": a.mean(), "avg": b.mean(), "difference": difference, "half": half, "p": mcnemar(a, b)}
@@ -165,9 +166,11 @@ def answer_on_curves(found: pd.DataFrame) -> list[str]:
 
 
 def _reading(row: pd.Series) -> str:
-    if row["difference"] > row["half"]:
-        return "an advantage of max pooling remains"
-    return "average pooling is ahead" if row["difference"] < -row["half"] else "no difference can be told"
+    """Above, below or neither, by the interval; indicative while there are fewer than five seeds."""
+    if abs(row["difference"]) <= row["half"]:
+        return "no difference can be told"
+    word = "max pooling is ahead" if row["difference"] > 0 else "average pooling is ahead"
+    return word + ("" if row["seeds"] >= FIVE_SEEDS else ", indicative")
 
 
 def outsider(root: Path | None = None) -> pd.DataFrame:
@@ -215,31 +218,3 @@ def chance_radii(frame: pd.DataFrame) -> pd.DataFrame:
             row[name] = below.min() if len(below) else math.nan
         table.append(row)
     return pd.DataFrame(table)
-
-
-def ladder(root: Path | None = None) -> pd.DataFrame:
-    """The published protocol's habits: per cent standing under each variant, mean over seeds, by pool."""
-    found = []
-    for record in ledger.records("protocol", root):
-        run = Run.from_dict(record["config"])
-        for v in record["results"]["variants"]:
-            found.append({"variant": v["variant"], "pool": run.pool, "seed": run.seed, "accuracy": v["accuracy"]})
-    frame, table = pd.DataFrame(found, columns=["variant", "pool", "seed", "accuracy"]), []
-    for variant, part in frame.groupby("variant", sort=False):
-        by = {pool: p.set_index("seed")["accuracy"] for pool, p in part.groupby("pool")}
-        row = {"variant": variant} | {p: interval_text(*over_seeds(by[p])) if p in by else "" for p in ("max", "avg")}
-        paired = (by["max"] - by["avg"]).dropna() if len(by) == 2 else []
-        table.append(row | {"max − avg": interval_text(*over_seeds(paired)) if len(paired) else ""})
-    return pd.DataFrame(table)
-
-
-def codings(root: Path | None = None) -> pd.DataFrame:
-    """Accuracy (per cent) on digits under each attack, one column a code."""
-    rows = [
-        {"attack": a["attack"], "code": r["config"]["coding"], "accuracy": f"{100 * a['accuracy']:.0f}"}
-        for r in ledger.records("codings", root)
-        for a in r["results"]["attacks"]
-    ]
-    frame = pd.DataFrame(rows, columns=["attack", "code", "accuracy"])
-    order = list(dict.fromkeys(frame["attack"]))
-    return frame.pivot(index="attack", columns="code", values="accuracy").reindex(order).fillna("")
