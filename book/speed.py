@@ -111,16 +111,19 @@ for width, share in sorted(moved.items(), key=lambda x: int(x[0])):
 #
 # ## What a step costs
 
-# %% mystnb={"figure": {"name": "fig-speed-cost", "caption": "Time and peak memory of one training step, per image, as one setting at a time departs from width 16, batch 16, T = 10, 18 layers and 32 x 32 pixels."}, "image": {"alt": "Ten small panels. Time and memory per image grow in proportion to T and to the image's area, more than in proportion to width in time, and fall with the batch size."}}
+# %% mystnb={"figure": {"name": "fig-speed-cost", "caption": "Time and peak memory of one training step, per image, as one setting at a time departs from width 16, batch 16, T = 10, 18 layers and 32 x 32 pixels."}, "image": {"alt": "Ten small panels. Time per image grows nearly in proportion to T, to depth and to width, less than the area of the image, and falls with the batch size; memory follows more slowly."}}
 points = speed.costs(record)
 speed.cost_figure(points)
 
 # %%
 line = points[points["axis"] == "T"].set_index("value")
-assert line["ms"].is_monotonic_increasing and line["mib"].loc[20] > 1.5 * line["mib"].loc[10]
+assert line["ms"].is_monotonic_increasing and line["mib"].is_monotonic_increasing
 HTML(points.round(2).to_html(index=False))
 
 # %% [markdown]
+# Memory is what a step adds to a process that has loaded torch; a fixed part of it, the libraries' own buffers, is
+# shared by the images of a batch, which is why it falls with the batch size and grows less than $T$ does.
+#
 # ## On a GPU
 #
 # The step is captured whole as one CUDA graph, data stay on the device as bytes, and several networks can be
