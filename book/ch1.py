@@ -459,7 +459,7 @@ print(f"entries of steps 9 and 10 that no longer repeat 1 and 2: {broken:.0%}")
 # %%
 image = (flower / 255).requires_grad_()
 read = {}
-for twin in coding.TWINS:
+for twin in ("identity", "weighted"):
     spikes = coding.encode_image(image, "phase", T, twin)
     assert torch.equal(spikes, clean)  # forward: exactly the code
     per_step = [torch.autograd.grad(step.sum(), image, retain_graph=True)[0].unique() for step in spikes]
@@ -468,7 +468,8 @@ assert read["identity"] == [1.0] * T and read["weighted"] == coding.phase_weight
 print(pd.DataFrame(read, index=pd.RangeIndex(1, T + 1, name="t")).round(3).to_string())
 
 # %% [markdown]
-# A twin is a choice the attacker makes. A network counts as robust in pixel space only when the better of the twins,
+# A twin is a choice the attacker makes; [](ch-obfuscation) adds one whose $w$ depends on the pixel, and an attack that
+# needs no twin. A network counts as robust in pixel space only when the better of the twins,
 # and attacks that need no gradient, fail as well.
 #
 # ## Rate, latency and direct code
