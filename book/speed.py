@@ -10,7 +10,7 @@
 # ---
 
 # %% [markdown]
-# (speed)=
+# (ch-speed)=
 # # Speed
 #
 # **The question.** How far is a training step, or an attack, from the arithmetic it cannot do without? Five seeds
