@@ -87,8 +87,8 @@ def cost_figure(frame: pd.DataFrame) -> Figure:
         part = frame[frame["axis"] == axis]
         for ax, measure, colour in zip(column, ("ms", "mib"), (0, 1), strict=True):
             ax.plot(part["value"], part[measure], "o-", ms=4, color=plots.COLOURS[colour])
-            ax.set(ylim=(0, None), xticks=part["value"])
+            ax.set(xticks=part["value"])
         column[1].set_xlabel(label)
-    axes[0, 0].set_ylabel("ms an image")
-    axes[1, 0].set_ylabel("MiB an image")
+    for ax, measure, label in zip(axes[:, 0], ("ms", "mib"), ("ms an image", "MiB an image"), strict=True):
+        ax.set(ylim=(0, 1.05 * frame[measure].max()), ylabel=label)  # the rows share it
     return figure

@@ -34,6 +34,8 @@ def test_every_axis_of_the_cost_figure_has_its_points(record):
     assert points.groupby("axis").size().to_dict() == {"T": 4, "arch": 3, "batch_size": 4, "size": 3, "width": 3}
     figure = speed.cost_figure(points)
     drawn = figure.axes[0].lines[0].get_xydata()
+    for row, measure in ((0, "ms"), (1, "mib")):  # nothing is cut off
+        assert figure.axes[5 * row].get_ylim()[1] > points[measure].max()
     assert drawn.tolist() == points[points["axis"] == "T"][["value", "ms"]].to_numpy().tolist()
 
 
