@@ -52,13 +52,13 @@ def estimate(run: Run, records: list[dict]) -> tuple[float, str] | None:
     """
     here = ledger.hardware()
     images = [r for r in records if r["config"]["dataset"] != "digits"]
-    sort = [r for r in images if bool(r["provenance"]["hardware"]["gpu"]) == bool(here["gpu"])]
-    same = [r for r in sort if machine(r["provenance"]["hardware"]) == machine(here)]
-    found = same or sort
+    found = [r for r in images if bool(r["provenance"]["hardware"]["gpu"]) == bool(here["gpu"])]
     if not found:
         return None
     nearest = min({r["config"]["width"] for r in found}, key=lambda w: abs(w - run.width))
     found = [r for r in found if r["config"]["width"] == nearest]
+    same = [r for r in found if machine(r["provenance"]["hardware"]) == machine(here)]
+    found = same or found
     rate = statistics.median(r["provenance"]["wall_seconds"] / work(Run.from_dict(r["config"])) for r in found)
     where = "on this machine" if same else f"on {machine(found[0]['provenance']['hardware'])}"
     return rate * work(run), f"from {len(found)} run{'s' * (len(found) > 1)} at width {nearest} {where}"

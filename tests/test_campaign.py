@@ -119,6 +119,20 @@ def test_cost_follows_the_arithmetic():
     assert [cost.duration(s) for s in (40, 720, 4 * 3600 + 360, 60 * 3600)] == ["40 s", "12 min", "4.1 h", "2.5 days"]
 
 
+def test_an_estimate_rests_on_the_nearest_width_first(home):
+    """A wide run elsewhere says more about a wide run than a narrow one here."""
+    narrow, wide = Run.make("sweep"), Run.make("sweep", width=64)
+    ledger.append("train", narrow, {}, 100.0)
+    ledger.append("train", wide, {}, 1000.0)
+    file = ledger.path("train", wide.name)
+    record = json.loads(file.read_text())
+    record["provenance"]["hardware"]["cpu"] = "another"
+    file.write_text(json.dumps(record))
+    seconds, rests_on = cost.estimate(wide.but(epochs=10), ledger.records("train"))
+    assert seconds == pytest.approx(2000) and rests_on == "from 1 run at width 64 on another"
+    assert cost.estimate(narrow.but(seed=1), ledger.records("train"))[1] == "from 1 run at width 16 on this machine"
+
+
 def test_a_recorded_network_comes_out_of_its_record_again(home, few_images):
     """Training, attack and sparsity of one demo cell from the configuration in its record alone."""
     experiment.run_all(Run.make("demo", **TINY | {"epochs": 2}), progress=False)
