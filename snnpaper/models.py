@@ -126,7 +126,7 @@ class SpikingResNet(nn.Module):
 def folded(net: SpikingResNet) -> SpikingResNet:
     """A copy in eval mode with every BatchNorm folded into the convolution before it: equal but for rounding.
 
-    An attack's gradients are a tenth cheaper on it; what it finds is measured on `net` itself.
+    An attack's gradients are cheaper on it; what it finds is measured on `net` itself.
     """
     net = copy.deepcopy(net).eval().requires_grad_(False)
     _fold(net, "conv1", "bn1")

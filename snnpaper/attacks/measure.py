@@ -198,6 +198,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("names", nargs="+", metavar="RUN_NAME")
     parser.add_argument("--only", choices=("attacks", "curve"))
     args = parser.parse_args(argv)
+    ledger.provenance()  # before anything on disk can change under a long run
     for name in args.names:
         for kind in ("attacks", "curve") if args.only is None else (args.only,):
             record(name, kind)

@@ -172,7 +172,9 @@ def record(name: str, progress: bool = True) -> None:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m snnpaper.theory.measure", description=__doc__)
     parser.add_argument("names", nargs="+", metavar="RUN_NAME")
-    for name in parser.parse_args(argv).names:
+    names = parser.parse_args(argv).names
+    ledger.provenance()  # before anything on disk can change under a long run
+    for name in names:
         record(name)
 
 
