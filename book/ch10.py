@@ -206,7 +206,8 @@ HTML(page.table(grid[["data", "network", "seeds at paper scale", "command", "cos
 # ## The runs
 #
 # Every trained network behind this book, its hardware and its cost. Its weights are `zoo/<run>.safetensors`, its
-# records `results/<kind>/<run>.json`.
+# records `results/<kind>/<run>.json`. Minutes are wall time on machines that did other work beside it (and were
+# sometimes paused): what a run cost there, not how fast it can be.
 
 # %%
 HTML(page.runs_table(["train", "robustness", "sparsity", "theory", "trail", "deviations"]))
