@@ -43,25 +43,38 @@ def machine(hardware: dict) -> str:
     return hardware["gpu"] or hardware["cpu"]
 
 
+def rates(run: Run, records: list[dict]) -> tuple[int, dict[str, list[float]]]:
+    """The recorded width nearest to the run's, and seconds a multiply-add of the trainings there, by machine.
+
+    Narrow networks are bound by memory, wide ones by arithmetic; digits say nothing about either. Without
+    such records the width is 0 and the rest empty.
+    """
+    images = [r for r in records if r["config"]["dataset"] != "digits"]
+    nearest = min((r["config"]["width"] for r in images), key=lambda w: abs(w - run.width), default=0)
+    found: dict[str, list[float]] = {}
+    for r in images:
+        if r["config"]["width"] == nearest:
+            p = r["provenance"]
+            found.setdefault(machine(p["hardware"]), []).append(p["wall_seconds"] / work(Run.from_dict(r["config"])))
+    return nearest, found
+
+
 def estimate(run: Run, records: list[dict]) -> tuple[float, str] | None:
     """Seconds that training `run` would take on this machine, and what that rests on; None without records.
 
-    The median time per multiply-add over the recorded trainings at the width nearest to the run's (narrow
-    networks are bound by memory, wide ones by arithmetic): those on this machine's processor or accelerator
-    where there are any, else those on another of the same sort.
+    The median over `rates` on this machine's processor or accelerator where there are any, else on another
+    of the same sort.
     """
     here = ledger.hardware()
-    images = [r for r in records if r["config"]["dataset"] != "digits"]
-    found = [r for r in images if bool(r["provenance"]["hardware"]["gpu"]) == bool(here["gpu"])]
+    sort = [r for r in records if bool(r["provenance"]["hardware"]["gpu"]) == bool(here["gpu"])]
+    nearest, found = rates(run, sort)
     if not found:
         return None
-    nearest = min({r["config"]["width"] for r in found}, key=lambda w: abs(w - run.width))
-    found = [r for r in found if r["config"]["width"] == nearest]
-    same = [r for r in found if machine(r["provenance"]["hardware"]) == machine(here)]
-    found = same or found
-    rate = statistics.median(r["provenance"]["wall_seconds"] / work(Run.from_dict(r["config"])) for r in found)
-    where = "on this machine" if same else f"on {machine(found[0]['provenance']['hardware'])}"
-    return rate * work(run), f"from {len(found)} run{'s' * (len(found) > 1)} at width {nearest} {where}"
+    where = machine(here) if machine(here) in found else next(iter(found))
+    taken = found[where] if where == machine(here) else [r for part in found.values() for r in part]
+    place = "on this machine" if where == machine(here) else f"on {where}"
+    text = f"from {len(taken)} run{'s' * (len(taken) > 1)} at width {nearest} {place}"
+    return statistics.median(taken) * work(run), text
 
 
 def duration(seconds: float) -> str:

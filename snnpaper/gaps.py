@@ -28,16 +28,10 @@ def time_text(run: Run, root: Path | None = None) -> str:
     Unlike `cost.estimate` it does not depend on the machine that asks, so a page says the same everywhere: the
     median time per multiply-add over recorded trainings at the nearest width, on the fastest machine there.
     """
-    images = [r for r in ledger.records("train", root) if r["config"]["dataset"] != "digits"]
-    if not images:
+    _, found = cost.rates(run, ledger.records("train", root))
+    if not found:
         return "unknown: no run is recorded yet"
-    nearest = min({r["config"]["width"] for r in images}, key=lambda w: abs(w - run.width))
-    rates: dict[str, list[float]] = {}
-    for r in images:
-        if r["config"]["width"] == nearest:
-            rate = r["provenance"]["wall_seconds"] / cost.work(Run.from_dict(r["config"]))
-            rates.setdefault(cost.machine(r["provenance"]["hardware"]), []).append(rate)
-    rate, machine = min((statistics.median(found), name) for name, found in rates.items())
+    rate, machine = min((statistics.median(rates), name) for name, rates in found.items())
     return f"{cost.duration(rate * cost.work(run))} of training on {machine}"
 
 
