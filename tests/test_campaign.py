@@ -11,9 +11,10 @@ import time
 import pytest
 import yaml
 
-from snnpaper import campaign, cost, experiment, ledger, zoo
+from snnpaper import campaign, cost, data, experiment, ledger, zoo
 from snnpaper.campaign import GRID, cells
 from snnpaper.config import Run
+from snnpaper.train import OutOfTime
 
 TINY = {"width": 4, "T": 2, "epochs": 1, "train_images": 128}
 
@@ -78,6 +79,27 @@ def test_four_cells_end_to_end(home, few_images, tmp_path):
     assert campaign.run(file, render_chapter=False, say=said.append) and results(home) == first  # nothing is repeated
     assert "demo: 4 of 4 cells done" in campaign.status(file)
     assert not list((home / "runs").glob("*"))
+
+
+def test_a_stop_between_attacks_repeats_none(home, few_images, monkeypatch):
+    run = Run.make("demo", **TINY)
+    net, test = experiment.train_stage(run, progress=False), data.load("digits")["test"]
+    attacked, real = [], experiment.robust
+
+    def robust(*args):
+        attacked.append(args[3])
+        return real(*args)
+
+    monkeypatch.setattr(experiment, "robust", robust)
+    battery = experiment.SHORT_BATTERY
+    clock = iter([0.0, 0.0, 0.0, 10.0])  # passes the deadline before the second attack
+    monkeypatch.setattr(experiment.time, "monotonic", lambda: next(clock, 10.0))
+    with pytest.raises(OutOfTime, match=f"stopped after 1 of {len(battery)} attacks"):
+        experiment.robustness_stage(run, net, test, False, battery, deadline=5.0)
+    assert not ledger.path("robustness", run.name).exists()
+    experiment.robustness_stage(run, net, test, False, battery)
+    assert attacked == list(battery)
+    assert len(ledger.read("robustness", run.name)["results"]["attacks"]) == len(battery)
 
 
 def test_trained_together_is_trained_alone(home, few_images, tmp_path):
