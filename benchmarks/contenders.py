@@ -15,7 +15,7 @@ from snnpaper.attacks.early import pgd_any_iterate
 from snnpaper.attacks.standard import Attack, threat
 from snnpaper.coding import PHASES
 from snnpaper.config import Run
-from snnpaper.models import SpikingResNet, build, folded
+from snnpaper.models import SpikingResNet, build
 from snnpaper.neurons import IF
 from snnpaper.train import optimiser_of, train_step
 
@@ -28,10 +28,12 @@ class Ours:
     `early` takes all images given (several batches), so that batches stay full while images drop out.
     """
 
+    engine = "fast"
+
     def __init__(self, run: Run, x: Tensor, y: Tensor, weights: dict | None = None) -> None:
         self.run, self.many = run, (x, y)
         self.x, self.y = x[: run.batch_size], y[: run.batch_size]
-        self.net = build(run).to(x.device)
+        self.net = build(run, self.engine).to(x.device)
         if weights:
             self.net.load_state_dict(weights)
         self.change(self.net)
@@ -42,21 +44,19 @@ class Ours:
     def change(self, net: SpikingResNet) -> None:
         """What a variant does to the network."""
 
-    def fold(self, net: SpikingResNet) -> SpikingResNet:
-        """The network an attack takes its gradients from."""
-        return folded(net)
-
     def train_step(self) -> None:
         train_step(self.net, self.optimiser, self.run, self.x, self.y)
 
     def attack(self) -> None:
-        model, clean = threat(self.fold(self.net), self.run, self.x, self.published)
+        model, clean = threat(self.net.eval(), self.run, self.x, self.published)
         self.published.on(model)(clean, self.y)
+        self.net.train()
 
     def early(self) -> None:
         x, y = self.many
-        model, clean = threat(self.fold(self.net), self.run, x, self.published)
+        model, clean = threat(self.net.eval(), self.run, x, self.published)
         pgd_any_iterate(model, clean, y, EPS, STEP, STEPS, batch_size=self.run.batch_size)
+        self.net.train()
 
 
 def _replace(net: nn.Module, kind: type, make) -> None:
@@ -75,16 +75,7 @@ class LibraryNeuron(Ours):
             return neuron.IFNode(surrogate_function=sharpness, detach_reset=ours.detach_reset, step_mode="m")
 
         _replace(net, IF, node)
-
-    def train_step(self) -> None:
-        functional.reset_net(self.net)
-        super().train_step()
-
-    def fold(self, net: SpikingResNet) -> SpikingResNet:
-        functional.reset_net(net)  # its potentials hold on to the last step's graph
-        net = super().fold(net)
         net.register_forward_pre_hook(lambda net, _: functional.reset_net(net))
-        return net
 
 
 class LoopNeuron(Ours):
@@ -94,11 +85,13 @@ class LoopNeuron(Ours):
         _replace(net, IF, lambda ours: IF(ours.surrogate, ours.alpha, ours.detach_reset, plain=True))
 
 
-class DefaultOrder(Ours):
-    """Ours in torch's default memory order."""
+class EveryTap(Ours):
+    """Ours with torch's convolutions, which multiply what meets only padding too."""
 
     def change(self, net: SpikingResNet) -> None:
-        net.to(memory_format=torch.contiguous_format)
+        for m in net.modules():
+            if isinstance(m, nn.Conv2d):
+                m.__class__ = nn.Conv2d
 
 
 class PlanesReused(Ours):
@@ -116,13 +109,6 @@ class PlanesReused(Ours):
         net.conv1 = Reuse()
 
 
-class Unfolded(Ours):
-    """Ours without BatchNorm folded into the convolutions under attack."""
-
-    def fold(self, net: SpikingResNet) -> SpikingResNet:
-        return net.eval()
-
-
 class HalfPrecision(Ours):
     """Ours with convolutions in bfloat16."""
 
@@ -133,13 +119,15 @@ class HalfPrecision(Ours):
 class Plain(LibraryNeuron):
     """SpikingJelly used the way the published code uses it: nothing done for speed.
 
-    The encoder loops over time, the library's IFNode does the neurons, memory is in torch's default
-    order, and under attack loss.backward() also computes the gradients of all weights.
+    The encoder loops over time, the library's IFNode does the neurons, convolutions multiply padding too,
+    memory is in torch's default order, and under attack loss.backward() also computes the gradients of all
+    weights.
     """
+
+    engine = "plain"
 
     def change(self, net: SpikingResNet) -> None:
         super().change(net)
-        DefaultOrder.change(self, net)
         self.encoder = encoding.WeightedPhaseEncoder(PHASES)
 
     def encode(self) -> Tensor:
@@ -148,7 +136,6 @@ class Plain(LibraryNeuron):
         return torch.stack([self.encoder(scaled) for _ in range(self.run.T)])
 
     def train_step(self) -> None:
-        functional.reset_net(self.net)
         loss = F.cross_entropy(self.net(self.encode()), self.y)
         self.optimiser.zero_grad()
         loss.backward()
@@ -159,7 +146,6 @@ class Plain(LibraryNeuron):
         clean = self.encode()
         spikes = (clean + torch.empty_like(clean).uniform_(-EPS, EPS)).clamp(0, 1).detach()
         for _ in range(STEPS):
-            functional.reset_net(self.net)
             spikes.requires_grad_()
             F.cross_entropy(self.net(spikes), self.y).backward()
             moved = spikes.detach() + STEP * spikes.grad.sign()
@@ -171,13 +157,14 @@ class Floor:
     """The convolutions and matrix products of the same network alone, on inputs of the same shapes.
 
     Training: forward, input gradient (but for the first layer) and weight gradient. Attack: seven times
-    forward and input gradient of every layer. torch's own operators, in `order`.
+    forward and input gradient of every layer. Channels last, and without the taps that meet only padding, as
+    ours does it.
     """
 
-    order = torch.channels_last
+    engine = "fast"
 
     def __init__(self, run: Run, x: Tensor, y: Tensor, weights: dict | None = None) -> None:
-        net, x = build(run, "plain").to(x.device).eval(), x[: run.batch_size]
+        net, x = build(run, self.engine).to(x.device).eval(), x[: run.batch_size]
         self.layers: list[tuple[nn.Module, Tensor]] = []
         for m in net.modules():
             if isinstance(m, nn.Conv2d | nn.Linear):
@@ -186,8 +173,9 @@ class Floor:
             net(torch.zeros(run.T, *x.shape, device=x.device))
         for m, _ in self.layers:
             m._forward_hooks.clear()
-        net.to(memory_format=self.order)
-        self.layers = [(m, x.contiguous(memory_format=self.order) if x.ndim == 4 else x) for m, x in self.layers]
+        order = torch.channels_last
+        net.to(memory_format=order)
+        self.layers = [(m, x.contiguous(memory_format=order) if x.ndim == 4 else x) for m, x in self.layers]
 
     def train_step(self) -> None:
         for k, (m, x) in enumerate(self.layers):
@@ -205,25 +193,22 @@ class Floor:
         torch.autograd.grad(out, wrt, out.detach())
 
 
-class FloorDefault(Floor):
-    """The floor in torch's default memory order, in which the plain implementation runs."""
+class FloorEveryTap(Floor):
+    """The floor with torch's convolutions, every tap multiplied."""
 
-    order = torch.contiguous_format
+    engine = "plain"
 
 
-CONTENDERS = {"plain": Plain, "ours": Ours, "floor": Floor, "floor, default order": FloorDefault}
+CONTENDERS = {"plain": Plain, "ours": Ours, "floor": Floor, "floor, every tap": FloorEveryTap}
 VARIANTS = {
     "ours": Ours,
     "SpikingJelly's neuron": LibraryNeuron,
     "the reference loop as neuron": LoopNeuron,
-    "torch's default memory order": DefaultOrder,
+    "every tap of the kernels": EveryTap,
     "planes 9 and 10 reused": PlanesReused,
-    "BatchNorm left in place": Unfolded,
     "bfloat16": HalfPrecision,
 }
 # In eval mode only; and only where the ten planes are the code's own, which a spike-space attack makes untrue.
 ONLY = {
-    "BatchNorm left in place": "attack",
-    "stem gradient by parity": "attack",
     "planes 9 and 10 reused": "train_step",
 }

@@ -110,15 +110,15 @@ def compare(setting: dict, kinds: dict[str, type], device: str, rounds: int) -> 
 # Operators by what they do; everything else is "rest" (dispatch, the code, sums over time).
 GROUPS = {
     "convolution": ("aten::mkldnn_convolution", "aten::convolution_backward", "aten::_convolution", "cudnn"),
-    "neuron": ("_IF", "_IFBackward"),
-    "BatchNorm": ("batch_norm",),
+    "BatchNorm and neuron": ("_Fused", "_FusedBackward"),
     "pool": ("max_pool2d", "avg_pool2d"),
     "optimiser": ("Optimizer.step",),
 }
+_WHOLE = ("BatchNorm and neuron", "optimiser")
 
 
 def profile(setting: dict, device: str) -> dict[str, float]:
-    """Share of a train step's processor time by group of operators, neurons with all they call."""
+    """Share of a train step's processor time by group of operators, neurons and optimiser with all they call."""
     run = Run.make("paper", **setting)
     ours = Ours(run, *batch_of(run.batch_size, device))
     for _ in range(3):
@@ -130,9 +130,9 @@ def profile(setting: dict, device: str) -> dict[str, float]:
     total = sum(e.self_cpu_time_total for e in events)
     parts = {
         group: sum(
-            e.cpu_time_total if group in ("neuron", "optimiser") else e.self_cpu_time_total
+            e.cpu_time_total if group in _WHOLE else e.self_cpu_time_total
             for e in events
-            if (e.key in names if group == "neuron" else any(n in e.key for n in names))
+            if (e.key in names if group == _WHOLE[0] else any(n in e.key for n in names))
         )
         for group, names in GROUPS.items()
     }

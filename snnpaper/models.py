@@ -8,11 +8,10 @@ Parameter names are SpikingJelly's, so weights move between the two.
 from __future__ import annotations
 
 import contextlib
-import copy
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .config import Run
 from .data import CLASSES
@@ -22,41 +21,61 @@ ENGINES = ("fast", "plain")
 DEPTHS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
 
 
+class Conv2d(nn.Conv2d):
+    """torch's, for square maps and kernels, without the taps that meet nothing but padding on a map this small.
+
+    On 32x32 images the last layers see 1x1 maps, where a 3x3 kernel has one live tap. The others add zeros and
+    get no gradient, at several times the cost of the live one. A strided 1x1 kernel is given the pixels it
+    meets: left to it, oneDNN writes beyond its buffers for fewer than 8 channels (uxlfoundation/oneDNN#6035).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        side, (kernel, _), (stride, _), (padding, _) = x.shape[-1], self.kernel_size, self.stride, self.padding
+        if kernel == 1 and not padding:
+            return F.conv2d(x[..., ::stride, ::stride], self.weight, self.bias)
+        windows = range(-padding, side + padding - kernel + 1, stride)
+        live = [tap for tap in range(kernel) if any(0 <= start + tap < side for start in windows)]
+        left, taps = padding - live[0], slice(live[0], live[-1] + 1)
+        if len(live) == kernel or (side + 2 * left - len(live)) // stride + 1 != len(windows):
+            return super().forward(x)
+        return F.conv2d(x, self.weight[..., taps, taps], self.bias, stride, left)
+
+
 class Block(nn.Module):
     """Two 3x3 convolutions (or the 1-3-1 bottleneck), each with BatchNorm and a neuron, and a skip.
 
     sew adds the skip after the last neuron (O = SN(F(S)) + S), spiking before it, none leaves it out.
     """
 
-    def __init__(self, inp: int, out: int, stride: int, bottleneck: bool, skip: str, neuron) -> None:
+    def __init__(self, inp: int, out: int, stride: int, bottleneck: bool, skip: str, neuron, conv) -> None:
         super().__init__()
         mid = out // 4 if bottleneck else out
         shapes = [(inp, mid, 1, 1), (mid, mid, 3, stride), (mid, out, 1, 1)] if bottleneck else [
             (inp, out, 3, stride), (out, out, 3, 1)]  # fmt: skip
         self.skip, self.depth = skip, len(shapes)
         for i, (a, b, kernel, step) in enumerate(shapes, 1):
-            self.add_module(f"conv{i}", nn.Conv2d(a, b, kernel, step, kernel // 2, bias=False))
+            self.add_module(f"conv{i}", conv(a, b, kernel, step, kernel // 2, bias=False))
             self.add_module(f"bn{i}", nn.BatchNorm2d(b))
             self.add_module(f"sn{i}", neuron())
         self.downsample = None
         if skip != "none" and (stride != 1 or inp != out):
-            parts = [nn.Conv2d(inp, out, 1, stride, bias=False), nn.BatchNorm2d(out)]
+            parts = [conv(inp, out, 1, stride, bias=False), nn.BatchNorm2d(out)]
             self.downsample = nn.Sequential(*parts, neuron()) if skip == "sew" else nn.Sequential(*parts)
 
     def forward(self, x: Tensor) -> Tensor:
         out = x
         for i in range(1, self.depth + 1):
-            out = _frames(out, getattr(self, f"conv{i}"), getattr(self, f"bn{i}"))
+            conv, bn, sn = (getattr(self, f"{part}{i}") for part in ("conv", "bn", "sn"))
             if i == self.depth and self.skip == "spiking":
-                out = out + self._identity(x)
-            out = getattr(self, f"sn{i}")(out)
+                out = sn(_frames(out, conv, bn) + self._identity(x))
+            else:
+                out = _spikes(out, conv, bn, sn)
         return out + self._identity(x) if self.skip == "sew" else out
 
     def _identity(self, x: Tensor) -> Tensor:
         if self.downsample is None:
             return x
-        out = _frames(x, *self.downsample[:2])
-        return self.downsample[2](out) if self.skip == "sew" else out
+        return _spikes(x, *self.downsample) if self.skip == "sew" else _frames(x, *self.downsample)
 
 
 def _frames(x: Tensor, *layers: nn.Module) -> Tensor:
@@ -65,6 +84,12 @@ def _frames(x: Tensor, *layers: nn.Module) -> Tensor:
     for layer in layers:
         y = layer(y)
     return y.unflatten(0, x.shape[:2])
+
+
+def _spikes(x: Tensor, conv: nn.Conv2d, bn: nn.BatchNorm2d, neuron: nn.Module) -> Tensor:
+    """Convolution, BatchNorm and neurons; IF takes the norm along, to do both in one pass."""
+    current = _frames(x, conv)
+    return neuron(current, bn) if isinstance(neuron, IF) else neuron(_frames(current, bn))
 
 
 class SpikingResNet(nn.Module):
@@ -96,8 +121,8 @@ class SpikingResNet(nn.Module):
         def make():
             return nn.ReLU() if neuron == "ReLU" else IF(surrogate, alpha, skip != "spiking", plain=plain)
 
-        bottleneck = arch == "resnet50"
-        self.conv1 = nn.Conv2d(3, width, 7, 2, 3, bias=False)
+        bottleneck, conv = arch == "resnet50", nn.Conv2d if plain else Conv2d
+        self.conv1 = conv(3, width, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.sn1 = make()
         self.maxpool = stem_pool(pool, count_include_pad)
@@ -106,7 +131,7 @@ class SpikingResNet(nn.Module):
             out = width * 2**i * (4 if bottleneck else 1)
             blocks = []
             for j in range(depth):
-                blocks.append(Block(inp, out, 2 if i and not j else 1, bottleneck, skip, make))
+                blocks.append(Block(inp, out, 2 if i and not j else 1, bottleneck, skip, make, conv))
                 inp = out
             self.add_module(f"layer{i + 1}", nn.Sequential(*blocks))
         self.fc = nn.Linear(inp, num_classes)
@@ -117,31 +142,10 @@ class SpikingResNet(nn.Module):
     def forward(self, spikes: Tensor) -> Tensor:
         half = self.precision == "bf16"
         with torch.autocast(spikes.device.type, torch.bfloat16) if half else contextlib.nullcontext():
-            x = self.sn1(_frames(spikes, self.conv1, self.bn1))
+            x = _spikes(spikes, self.conv1, self.bn1, self.sn1)
             x = _frames(x, self.maxpool)
             x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
             return self.fc(x.mean(dim=(-2, -1))).mean(0).to(spikes.dtype)
-
-
-def folded(net: SpikingResNet) -> SpikingResNet:
-    """A copy in eval mode with every BatchNorm folded into the convolution before it: equal but for rounding.
-
-    An attack's gradients are cheaper on it; what it finds is measured on `net` itself.
-    """
-    net = copy.deepcopy(net).eval().requires_grad_(False)
-    _fold(net, "conv1", "bn1")
-    for block in net.modules():
-        if isinstance(block, Block):
-            for i in range(1, block.depth + 1):
-                _fold(block, f"conv{i}", f"bn{i}")
-            if block.downsample is not None:
-                _fold(block.downsample, "0", "1")
-    return net
-
-
-def _fold(parent: nn.Module, conv: str, bn: str) -> None:
-    setattr(parent, conv, fuse_conv_bn_eval(getattr(parent, conv), getattr(parent, bn)))
-    setattr(parent, bn, nn.Identity())
 
 
 def stem_pool(pool: str, count_include_pad: bool = True) -> nn.Module:

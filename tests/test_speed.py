@@ -10,7 +10,7 @@ from benchmarks import speed as bench
 from snnpaper import ledger, speed
 from snnpaper.config import Run
 
-SMALL = Run.make("paper", width=4, T=2, batch_size=4)
+SMALL = Run.make("paper", width=8, T=2, batch_size=4)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +69,6 @@ def test_all_contenders_compute_the_same_step():
 
 def test_a_benchmark_runs_and_prints_its_ratios():
     kinds = {k: contenders.CONTENDERS[k] for k in ("plain", "ours", "floor")}
-    rows = bench.compare({"width": 4, "T": 2, "batch_size": 4}, kinds, "cpu", 3)
+    rows = bench.compare({"width": 8, "T": 2, "batch_size": 4}, kinds, "cpu", 3)
     assert {r["what"] for r in rows} == {"train_step", "attack"} and all(r["median"] > 0 for r in rows)
     assert "x plain's speed" in bench.table(rows)

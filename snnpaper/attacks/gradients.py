@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..neurons import IF, SURROGATES, V_TH
+from ..neurons import IF, SURROGATES, V_TH, normed
 
 POOLS = ("max", "ties", "average")
 # The published defaults of ASSG: decay of both running statistics, weight of the deviation, and the bound on
@@ -112,7 +112,8 @@ class _Adaptive:
     def __init__(self, neurons: IF) -> None:
         self.neurons, self.mean, self.deviation = neurons, None, None
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, norm: nn.BatchNorm2d | None = None) -> Tensor:
+        x = x if norm is None else normed(x, norm)
         return _AdaptiveIF.apply(x.float() if x.dtype == torch.bfloat16 else x, self)
 
     def alpha(self, u: Tensor) -> Tensor:

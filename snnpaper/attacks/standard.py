@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from ..coding import TWINS, encode
 from ..config import Run
 from ..data import Images
-from ..models import SpikingResNet, folded
 from ..pixel import PixelModel, SpikeModel
 
 _CHOICES = {
@@ -81,19 +80,16 @@ def robust(net: nn.Module, run: Run, images: Images, attack: Attack, batch_size:
     The whole batch is attacked and the last iterate counts, as published. The random start follows
     `seed`; the caller's random stream and the network stay as they were. Under the published protocol
     the statistics BatchNorm gathers on one attacked batch stay for the next, on a copy of the network;
-    use its batch size of 16. A sound attack takes its gradients from a copy with BatchNorm folded into the
-    convolutions, and the result is measured on the network itself.
+    use its batch size of 16.
     """
-    published = attack.protocol == "published"
-    net = copy.deepcopy(net) if published else net
-    attacked = net if published or not isinstance(net, SpikingResNet) else folded(net)
+    net = copy.deepcopy(net) if attack.protocol == "published" else net
     hits = []
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         for i in range(0, len(images), batch_size):
             y = images.y[i : i + batch_size]
             model, clean = threat(net, run, images.x[i : i + batch_size], attack)
-            adversarial = attack.on(threat(attacked, run, images.x[i : i + batch_size], attack)[0].eval())(clean, y)
+            adversarial = attack.on(model.eval())(clean, y)
             model.eval()
             with torch.no_grad():
                 hits.append(model(adversarial).argmax(1) == y)

@@ -1,0 +1,151 @@
+"""Loops over memory for the CPU: BatchNorm and integrate-and-fire neurons in one pass, compiled by numba.
+
+Activations are arrays [T, M] of M neurons, channels varying fastest; what differs by channel (scale, shift)
+is repeated to L lanes, a multiple of the channels, so that the innermost loops run over L neighbours that a
+cache holds for all T. Each innermost loop writes one array: the compiler turns only such loops into vector
+instructions. Sums are taken in float64 over a fixed number of parts, so that no result depends on the number
+of threads. Dtypes are float32 or float64, the same for all arrays of a call.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit, prange
+
+LANES = 512  # about: T x LANES potentials stay in the first cache
+PARTS = 8  # of a sum over all neurons
+ATAN, SIGMOID, RECTANGULAR, TRIANGULAR = range(4)
+_OPTIONS = {"parallel": True, "cache": True, "error_model": "numpy"}
+
+
+@njit(**_OPTIONS)
+def moments(x, sums):
+    """Sums of x [T*M] and of its squares by lane: float64 `sums` [PARTS, 2, L] is overwritten."""
+    L, blocks = sums.shape[2], -(-len(x) // sums.shape[2])
+    share = -(-blocks // len(sums))
+    for part in prange(len(sums)):
+        once, twice = np.zeros(L), np.zeros(L)
+        for block in range(part * share, min(blocks, (part + 1) * share)):
+            values = x[block * L : (block + 1) * L]
+            for i in range(len(values)):
+                once[i] += values[i]
+            for i in range(len(values)):
+                twice[i] += np.float64(values[i]) * np.float64(values[i])
+        sums[part, 0], sums[part, 1] = once, twice
+
+
+@njit(**_OPTIONS)
+def fire(x, scale, shift, soft, spikes):
+    """Spikes [T, M] of IF neurons with input scale * x + shift, threshold 1, reset to 0 or (`soft`) by 1."""
+    L, M = len(scale), x.shape[1]
+    one = x.dtype.type(1)
+    for block in prange(-(-M // L)):
+        here = slice(block * L, min(M, (block + 1) * L))
+        v = np.zeros(L, x.dtype)
+        for t in range(len(x)):
+            current, out = x[t, here], spikes[t, here]
+            for i in range(len(out)):
+                h = v[i] + (current[i] * scale[i] + shift[i])
+                s = one if h >= one else one - one
+                out[i] = s
+                v[i] = h - s if soft else h - s * h
+
+
+@njit(**_OPTIONS)
+def trace(x, scale, shift, grad, surrogate, alpha, detached, soft, slope, delta, sums):
+    """Backward pass of `fire`: delta [T, M] from grad [T, M] = d loss / d spikes.
+
+    delta[t] = grad[t] sigma'(h[t] - 1) + delta[t+1] d v[t] / d h[t], potentials h computed again from x. What
+    is written to `delta` is multiplied by `slope` [L]. `sums` (float64 [PARTS, 2, L], or of no parts to leave
+    them out) takes the sums of the unmultiplied delta and of delta * x by lane.
+    """
+    T, M = x.shape
+    L = len(scale)
+    wanted = len(sums) > 0
+    blocks = -(-M // L)
+    share = -(-blocks // PARTS)
+    for part in prange(PARTS):
+        potential, steep, later = np.zeros((T, L), x.dtype), np.empty(L, x.dtype), np.empty(L, x.dtype)
+        plain, weighted = np.zeros(L), np.zeros(L)
+        for block in range(part * share, min(blocks, (part + 1) * share)):
+            here = slice(block * L, min(M, (block + 1) * L))
+            _charge(x, here, scale, shift, soft, potential)
+            later[:] = 0
+            for t in range(T - 1, -1, -1):
+                h, out, current = potential[t], delta[t, here], x[t, here]
+                _steepness(h, surrogate, alpha, steep)
+                _through_reset(later, h, steep, detached, soft)
+                upstream = grad[t, here]
+                for i in range(len(out)):
+                    later[i] += upstream[i] * steep[i]
+                for i in range(len(out)):
+                    out[i] = later[i] * slope[i]
+                if wanted:
+                    for i in range(len(out)):
+                        plain[i] += later[i]
+                    for i in range(len(out)):
+                        weighted[i] += np.float64(later[i]) * np.float64(current[i])
+        if wanted:
+            sums[part, 0], sums[part, 1] = plain, weighted
+
+
+@njit(error_model="numpy")
+def _charge(x, here, scale, shift, soft, potential):
+    """Potentials before the reset of the lanes `here`, as `fire` has them."""
+    one = x.dtype.type(1)
+    first, h = x[0, here], potential[0]
+    for i in range(len(first)):
+        h[i] = first[i] * scale[i] + shift[i]
+    for t in range(1, len(x)):
+        current, h, before = x[t, here], potential[t], potential[t - 1]
+        for i in range(len(current)):
+            v = before[i]
+            s = one if v >= one else one - one
+            h[i] = (v - s if soft else v - s * v) + (current[i] * scale[i] + shift[i])
+
+
+@njit(error_model="numpy")
+def _steepness(h, surrogate, alpha, steep):
+    """The surrogate derivative at h - 1; formulas in neurons.SURROGATES."""
+    one = h.dtype.type(1)
+    a, floor, bend = alpha[0], alpha[1], alpha[2]
+    if surrogate == ATAN:
+        for i in range(len(h)):
+            u = h[i] - one
+            steep[i] = one / (floor + bend * u * u)
+    elif surrogate == SIGMOID:
+        for i in range(len(h)):
+            s = one / (one + np.exp(-a * (h[i] - one)))
+            steep[i] = a * s * (one - s)
+    elif surrogate == RECTANGULAR:
+        for i in range(len(h)):
+            steep[i] = a if abs(h[i] - one) <= bend else one - one
+    else:
+        for i in range(len(h)):
+            steep[i] = a * max(one - a * abs(h[i] - one), one - one)
+
+
+@njit(error_model="numpy")
+def _through_reset(later, h, steep, detached, soft):
+    """Multiply delta[t+1] by d v[t] / d h[t]: the open gate of the reset, and its slope unless detached."""
+    one = h.dtype.type(1)
+    if soft and not detached:
+        for i in range(len(h)):
+            later[i] *= one - steep[i]
+    elif not soft and detached:
+        for i in range(len(h)):
+            later[i] *= one if h[i] < one else one - one
+    elif not soft:
+        for i in range(len(h)):
+            gate = one if h[i] < one else one - one
+            later[i] *= gate - steep[i] * h[i]
+
+
+@njit(**_OPTIONS)
+def subtract_means(delta, x, scale, shift, by_x):
+    """In place: delta <- scale * delta - shift - by_x * x, the last step of BatchNorm's backward pass; [T*M]."""
+    L = len(scale)
+    for block in prange(-(-len(x) // L)):
+        out, current = delta[block * L : (block + 1) * L], x[block * L : (block + 1) * L]
+        for i in range(len(out)):
+            out[i] = scale[i] * out[i] - shift[i] - by_x[i] * current[i]
