@@ -25,13 +25,13 @@ class Conv2d(nn.Conv2d):
     """torch's, for square maps and kernels, without the taps that meet nothing but padding on a map this small.
 
     On 32x32 images the last layers see 1x1 maps, where a 3x3 kernel has one live tap. The others add zeros and
-    get no gradient, at several times the cost of the live one. A strided 1x1 kernel is given the pixels it
-    meets: left to it, oneDNN writes beyond its buffers for fewer than 8 channels (uxlfoundation/oneDNN#6035).
+    get no gradient, at several times the cost of the live one. A strided 1x1 kernel on fewer than 8 channels is
+    given the pixels it meets: left to itself, oneDNN writes beyond its buffers there (uxlfoundation/oneDNN#6035).
     """
 
     def forward(self, x: Tensor) -> Tensor:
         side, (kernel, _), (stride, _), (padding, _) = x.shape[-1], self.kernel_size, self.stride, self.padding
-        if kernel == 1 and not padding:
+        if kernel == 1 and not padding and self.in_channels < 8:
             return F.conv2d(x[..., ::stride, ::stride], self.weight, self.bias)
         windows = range(-padding, side + padding - kernel + 1, stride)
         live = [tap for tap in range(kernel) if any(0 <= start + tap < side for start in windows)]
