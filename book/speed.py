@@ -115,11 +115,11 @@ for width, share in sorted(moved.items(), key=lambda x: int(x[0])):
 # (valid only where the planes are the code's own). Gone again: a copy of the network with BatchNorm folded into its
 # convolutions for attacks, since BatchNorm is part of the neuron's pass now; an attack's gradients are
 # the network's own. bfloat16 is a parameter (`--precision bf16`), recorded with the share of spikes it moves, and no
-# record here uses it.
+# record here uses it; a processor without instructions for it pays a multiple (the table's last row).
 #
 # ## What a step costs
 
-# %% mystnb={"figure": {"name": "fig-speed-cost", "caption": "Time and peak memory of one training step, per image, as one setting at a time departs from width 16, batch 16, T = 10, 18 layers and 32 x 32 pixels."}, "image": {"alt": "Ten small panels. Time per image grows nearly in proportion to T, to depth and to width, less than the area of the image, and falls with the batch size; memory follows more slowly."}}
+# %% mystnb={"figure": {"name": "fig-speed-cost", "caption": "Time and peak memory of one training step, per image, as one setting at a time departs from width 16, batch 16, T = 10, 18 layers and 32 x 32 pixels."}, "image": {"alt": "Ten small panels. Time per image grows with T and with the image's area less than in proportion, with depth in proportion, with width more than that, and falls with the batch size; memory follows more slowly."}}
 points = speed.costs(record)
 speed.cost_figure(points)
 
@@ -143,7 +143,8 @@ HTML(points.round(2).to_html(index=False))
 # ## Summary
 #
 # - Against a plain SpikingJelly implementation, attacks gain most: no weight gradients, early exit.
-# - What separates us from the arithmetic is dispatch at small width and the optimiser at large.
+# - What separates us from the arithmetic at small width is the neuron, and at any width the many small operators around
+#   the convolutions.
 # - Every fast path has a test that it equals the plain one (`tests/test_fused.py`, `tests/test_engine.py`); `--engine plain` runs without.
 #
 # **Parameters to try**: `--rounds`, `--device`, and the grids at the top of `benchmarks/speed.py`.
