@@ -42,8 +42,9 @@ def fused_if(
     neuron = (surrogate, alpha, detach_reset, soft_reset)
     if norm is None:
         return _Fused.apply(x, None, None, neuron, None)
-    mean, var = _gathered(x, norm) if norm.training else (_double(norm.running_mean), _double(norm.running_var))
-    return _Fused.apply(x, norm.weight, norm.bias, neuron, (mean, np.sqrt(var + norm.eps), norm.training))
+    batch = norm.training and x.numel() > 0  # an empty batch has no statistics
+    mean, var = _gathered(x, norm) if batch else (_double(norm.running_mean), _double(norm.running_var))
+    return _Fused.apply(x, norm.weight, norm.bias, neuron, (mean, np.sqrt(var + norm.eps), batch))
 
 
 class _Fused(torch.autograd.Function):
@@ -102,9 +103,10 @@ def _gathered(x: Tensor, norm: nn.BatchNorm2d) -> tuple[np.ndarray, np.ndarray]:
     mean, square = _by_channel(sums, channels) / n
     var = np.maximum(square - mean**2, 0)
     norm.num_batches_tracked += 1
+    momentum = 1 / norm.num_batches_tracked.item() if norm.momentum is None else norm.momentum
     for running, now in ((norm.running_mean, mean), (norm.running_var, var * n / max(n - 1, 1))):
         running = running.numpy()
-        running += norm.momentum * (now - running)
+        running += momentum * (now - running)
     return mean, var
 
 

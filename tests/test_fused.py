@@ -63,6 +63,22 @@ def test_one_pass_equals_two(surrogate, detach, soft, training):
     assert ours.num_batches_tracked == int(training)
 
 
+def test_an_empty_batch_leaves_the_statistics():
+    ours, before = norm(5), norm(5)
+    assert fused_if(current()[:, :0], norm=ours).shape == (6, 0, 5, 4, 4)
+    assert torch.equal(ours.running_mean, before.running_mean) and torch.equal(ours.running_var, before.running_var)
+
+
+def test_statistics_may_be_a_plain_mean_over_batches():
+    ours, theirs = norm(5), norm(5)
+    for bn, function in ((ours, lambda x, bn: fused_if(x, norm=bn)), (theirs, apart)):
+        bn.momentum = None
+        for offset in range(3):
+            function(current() + offset, bn)
+    torch.testing.assert_close(ours.running_mean, theirs.running_mean)
+    torch.testing.assert_close(ours.running_var, theirs.running_var)
+
+
 @pytest.mark.parametrize(("channels", "side"), [(1, 1), (3, 7), (16, 16), (700, 1)])
 def test_any_number_of_channels_in_single_precision(channels, side):
     x = current(channels, side, dtype=torch.float32)
