@@ -180,8 +180,8 @@ tables.trade_off(recorded, "pixel")
 
 # %% [markdown]
 # Per cent; ± is the 95 % interval over seeds (Student's t), square brackets the 95 % Wilson interval over the
-# images where there is one seed. `max − avg` is the paired difference over seeds. "Indicative" means fewer
-# than five seeds: no verdict is drawn.
+# images where there is one seed. `max − avg` is the paired difference over seeds; with fewer than three, over the
+# images (brackets). "Indicative" means fewer than five seeds: no verdict is drawn.
 #
 # ### Spike space
 

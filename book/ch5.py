@@ -25,8 +25,9 @@
 # **How to read this page.** Everything is drawn from records. Threat models never share a table: what the published
 # code measures (spike space, train mode), the same space attacked properly, and pixel space are three different
 # quantities ([](ch-trade-off)). ± is the 95 % interval over seeds (Student's t); brackets hold the 95 % interval
-# over the images where there is one seed only. `max − avg` is paired, by seed or by image, and McNemar's test asks per
-# image whether the two networks differ (the largest p over seeds). *Reading* says what a row is worth.
+# over the images where there is one seed only (for a difference, fewer than three). `max − avg` is paired, by seed or
+# by image, and McNemar's test asks per image whether the two networks differ (the largest p over seeds). *Reading*
+# says what a row is worth.
 
 # %%
 import pandas as pd
@@ -106,7 +107,7 @@ shown("pixel", "sound")
 paired = tables.max_minus_avg(acc[acc["eps"].isin([0, 8])])
 paired = paired[(paired["method"] != "fgsm")]
 
-# %% mystnb={"figure": {"name": "fig-tables-differences", "caption": "Accuracy with max minus accuracy with average pooling, clean (grey) and under PGD-7 at 8/255, per threat model. Filled: 95 % interval over seeds; hollow: one seed, 95 % interval over the images. Right of zero: max pooling is better."}, "image": {"alt": "Three panels, one a threat model, a row a cell. Clean differences (grey) are the same in all. Under PGD most marks are a few points to the right of zero, several intervals contain zero."}}
+# %% mystnb={"figure": {"name": "fig-tables-differences", "caption": "Accuracy with max minus accuracy with average pooling, clean (grey) and under PGD-7 at 8/255, per threat model. Filled: 95 % interval over seeds; hollow: fewer than three seeds, 95 % interval over the images. Right of zero: max pooling is better."}, "image": {"alt": "Three panels, one a threat model, a row a cell. Clean differences (grey) are the same in all. Under PGD most marks are a few points to the right of zero, several intervals contain zero."}}
 figure = figures.differences(paired)
 used = acc[acc["run"].isin({r for runs in paired["runs"] for r in runs})]
 figure

@@ -87,8 +87,8 @@ assert (shares["convolution"] > 0.4).all() and (shares["BatchNorm and neuron"] <
 # Convolutions carry the step at both widths. BatchNorm and the neuron of all $T$ steps are one operator
 # (`snnpaper/kernels.py`): its loops read a value once per pass, hold the membrane potentials of some hundred neurons
 # in the nearest cache, and compute them again in the backward pass instead of keeping them. What is left is
-# dispatch, which matters while layers are as small as at width 16 and batch 16, and the optimiser, which at width
-# 64 moves eleven million weights for every 16 images.
+# dispatch, which matters while layers are as small as at width 16 and batch 16, and the optimiser, which moves every
+# weight of the network after each batch, however small the batch.
 #
 # ## What was tried
 #
@@ -119,7 +119,7 @@ for width, share in sorted(moved.items(), key=lambda x: int(x[0])):
 #
 # ## What a step costs
 
-# %% mystnb={"figure": {"name": "fig-speed-cost", "caption": "Time and peak memory of one training step, per image, as one setting at a time departs from width 16, batch 16, T = 10, 18 layers and 32 x 32 pixels."}, "image": {"alt": "Ten small panels. Time per image grows with T and with the image's area less than in proportion, with depth in proportion, with width more than that, and falls with the batch size; memory follows more slowly."}}
+# %% mystnb={"figure": {"name": "fig-speed-cost", "caption": "Time and peak memory of one training step, per image, as one setting at a time departs from width 16, batch 16, T = 10, 18 layers and 32 x 32 pixels."}, "image": {"alt": "Ten small panels. Time per image grows with T and with the image's area less than in proportion, with depth and width more than in proportion, and falls with the batch size; memory follows more slowly."}}
 points = speed.costs(record)
 speed.cost_figure(points)
 

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
+FEW = 3  # seeds from which their own spread gives a difference's interval; two may agree by luck
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import html
-import math
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from . import ledger
 from .config import Run
-from .stats import mcnemar, over_seeds, paired, wilson
+from .stats import FEW, mcnemar, over_seeds, paired, wilson
 
 # What makes two runs one cell of a table: all but the seed. "variant" names every other departure from
 # the published setting.
@@ -73,8 +73,9 @@ def accuracies_of(run: Run, results: dict) -> pd.DataFrame:
 def max_minus_avg(frame: pd.DataFrame) -> pd.DataFrame:
     """Paired difference max - avg per seed (same images, same initial seed), then over seeds.
 
-    `half` is the 95 % t half-width over seeds; `per_image` the mean and half-width over the images of the first
-    seed alone; `p_values` are exact McNemar tests, one per seed. `runs` are the networks compared.
+    `half` is the 95 % t half-width over seeds; `per_image` the mean and half-width over the images of all
+    seeds, which counts where there are fewer than FEW; `p_values` are exact McNemar tests, one per seed.
+    `runs` are the networks compared.
     """
     keys = [k for k in CELL if k != "pool"] + _MEASURED + ["n"]
     rows = []
@@ -85,11 +86,11 @@ def max_minus_avg(frame: pd.DataFrame) -> pd.DataFrame:
         seeds = sorted(set(one["max"].index) & set(one["avg"].index))
         if not seeds:
             continue
-        first = paired(one["max"][seeds[0]], one["avg"][seeds[0]])
+        images = paired(*(np.concatenate([one[pool][s] for s in seeds]) for pool in ("max", "avg")))
         mean, half = over_seeds([one["max"][s].mean() - one["avg"][s].mean() for s in seeds])
         p_values = [mcnemar(one["max"][s], one["avg"][s]) for s in seeds]
         rows.append(dict(zip(keys, values, strict=True)) | {
-            "seeds": len(seeds), "difference": mean, "half": half, "per_image": first, "p_values": p_values,
+            "seeds": len(seeds), "difference": mean, "half": half, "per_image": images, "p_values": p_values,
             "runs": sorted(part.loc[part["seed"].isin(seeds), "run"])})  # fmt: skip
     return pd.DataFrame(rows)
 
@@ -109,9 +110,10 @@ def training(root: Path | None = None) -> pd.DataFrame:
 def trade_off(frame: pd.DataFrame, space: str, protocol: str = "sound") -> pd.DataFrame:
     """The printed table of one threat space: clean and each attack, max beside avg and their difference.
 
-    Per cent. With several seeds: mean ± half-width of the 95 % t interval over seeds; with one: the
-    value and its 95 % interval over the images in brackets. "McNemar" is the p-value per image of the
-    difference, the largest over seeds. Fewer than five seeds or a reduced scale is marked indicative.
+    Per cent. With several seeds: mean ± half-width of the 95 % t interval over seeds; with one (for the
+    difference, fewer than FEW): the 95 % interval over the images in brackets. "McNemar" is the p-value
+    per image of the difference, the largest over seeds. Fewer than five seeds or a reduced scale is marked
+    indicative.
     """
     part = frame[(frame["space"] == "clean") | (frame["space"] == space) & (frame["protocol"] == protocol)]
     keys = [k for k in CELL if k != "pool"] + _MEASURED + ["n"]
@@ -129,7 +131,7 @@ def trade_off(frame: pd.DataFrame, space: str, protocol: str = "sound") -> pd.Da
 
 
 def _difference_text(d: pd.Series) -> dict[str, str]:
-    if d["seeds"] > 1:
+    if d["seeds"] >= FEW:
         text = interval_text(d["difference"], d["half"])
     else:
         mean, half = d["per_image"]
@@ -178,11 +180,12 @@ def interval_text(mean: float, half: float) -> str:
 def readings(frame: pd.DataFrame) -> list[str]:
     """What the recorded differences say, in sentences computed from them; one a cell and space.
 
-    A difference is called above or below only when its 95 % interval over seeds leaves zero out.
+    Of cells with five seeds of both pools. A difference is called above or below only when its 95 % interval
+    over seeds leaves zero out.
     """
     found = []
     for _, d in max_minus_avg(frame).iterrows():
-        if d["method"] == "fgsm" or d["eps"] == 6 or math.isnan(d["half"]):
+        if d["method"] == "fgsm" or d["eps"] == 6 or d["seeds"] < FIVE_SEEDS:
             continue
         way = "is above" if d["difference"] > d["half"] else "cannot be told from"
         way = "is below" if d["difference"] < -d["half"] else way
@@ -190,7 +193,7 @@ def readings(frame: pd.DataFrame) -> list[str]:
         size = interval_text(d["difference"], d["half"])
         where = f"{network_text(d)}, {DATA[d['dataset']]}, {d['seeds']} seeds, {d['n']:,} images"
         found.append(f"{what}: max pooling {way} average pooling, {size} points ({where}; {d['scale']} scale).")
-    return found or ["No cell has two seeds of both pools yet: nothing can be said."]
+    return found or ["No cell has five seeds of both pools yet: nothing can be said."]
 
 
 def bullets(sentences: list[str]) -> str:

@@ -12,11 +12,10 @@ import pandas as pd
 from .. import ledger
 from ..config import Run
 from ..data import CLASSES
-from ..stats import mcnemar, over_seeds, wilson
+from ..stats import FEW, mcnemar, over_seeds, wilson
 from ..tables import FIVE_SEEDS, interval_text
 
 WORST = "worst case of all"
-FEW = 3  # seeds from which their own spread gives the interval
 _ROW = ["run", "label", "pool", "seed", "scale", "n", "space", "eps", "attack", "kind", "whole", "attacked", "correct",
         "accuracy"]  # fmt: skip
 _PAIRED = ["space", "eps", "attack", "seeds", "n", "max", "avg", "difference", "half", "p"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..stats import FEW
 from ..tables import DATA, attack_text, network_text
 from . import COLOURS, panels
 from .trail import POOLS
@@ -20,7 +21,7 @@ SPACES = {
 def differences(found: pd.DataFrame) -> Figure:
     """max − avg in points with its 95 % interval, a row a cell and attack, a panel a threat model.
 
-    `found` is `tables.max_minus_avg`. Filled: interval over seeds; hollow: one seed, interval over images.
+    `found` is `tables.max_minus_avg`. Filled: interval over seeds; hollow: fewer than FEW, interval over images.
     """
     clean = found[found["space"] == "clean"]
     counts = [len(clean) + len(_of(found, key)) for key in SPACES]
@@ -29,10 +30,10 @@ def differences(found: pd.DataFrame) -> Figure:
         rows = pd.concat([clean, _of(found, key)]).sort_values(["dataset", "label", "width"], kind="stable")
         names = []
         for y, (_, d) in enumerate(rows.iterrows()):
-            mean, half = (d["difference"], d["half"]) if d["seeds"] > 1 else d["per_image"]
+            mean, half = (d["difference"], d["half"]) if d["seeds"] >= FEW else d["per_image"]
             colour = COLOURS[7] if d["space"] == "clean" else COLOURS[0]
             ax.errorbar(100 * mean, y, xerr=100 * half, fmt="o", ms=4, color=colour, capsize=2,
-                        mfc=colour if d["seeds"] > 1 else "white")  # fmt: skip
+                        mfc=colour if d["seeds"] >= FEW else "white")  # fmt: skip
             names.append(f"{DATA[d['dataset']]}, {network_text(d)}: {attack_text(d)}")
         ax.axvline(0, color="black", lw=0.8)
         ax.set_title(title, loc="left")
