@@ -179,9 +179,9 @@ show.set_index("run")[["width", "epochs", "pool", "seed", "train", "validation",
 tables.trade_off(recorded, "pixel")
 
 # %% [markdown]
-# Per cent; ± is the 95 % interval over seeds (Student's t), square brackets the 95 % Wilson interval over the
-# images where there is one seed. `max − avg` is the paired difference over seeds; with fewer than three, over the
-# images (brackets). "Indicative" means fewer than five seeds: no verdict is drawn.
+# Per cent; ± is the 95 % interval over seeds (Student's t), square brackets hold the 95 % interval over the images
+# where there are fewer than three seeds. `max − avg` is the paired difference. "Indicative" means fewer than five
+# seeds: no verdict is drawn.
 #
 # ### Spike space
 

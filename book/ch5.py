@@ -25,9 +25,8 @@
 # **How to read this page.** Everything is drawn from records. Threat models never share a table: what the published
 # code measures (spike space, train mode), the same space attacked properly, and pixel space are three different
 # quantities ([](ch-trade-off)). ± is the 95 % interval over seeds (Student's t); brackets hold the 95 % interval
-# over the images where there is one seed only (for a difference, fewer than three). `max − avg` is paired, by seed or
-# by image, and McNemar's test asks per image whether the two networks differ (the largest p over seeds). *Reading*
-# says what a row is worth.
+# over the images where there are fewer than three seeds. `max − avg` is paired, by seed or by image, and McNemar's
+# test asks per image whether the two networks differ (the largest p over seeds). *Reading* says what a row is worth.
 
 # %%
 import pandas as pd

@@ -57,7 +57,7 @@ def _row(claim: str, quantity: str, pairs: Iterable[float], where: str, n, scale
 def direction(mean: float, half: float) -> str:
     """What a difference looks like at our scale, whatever that is worth for the paper."""
     if math.isnan(half):
-        return "one seed"
+        return "too few seeds"
     return "as claimed" if mean > half else "opposite" if mean < -half else "not resolved"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import stats
 
 CONFIDENCE = 0.95
-FEW = 3  # seeds from which their own spread gives a difference's interval; two may agree by luck
+FEW = 3  # seeds from which their own spread gives an interval; two may agree by luck
 
 
 def wilson(hits: int, n: int) -> tuple[float, float]:
@@ -24,9 +24,9 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
 
 
 def over_seeds(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and half-width of the 95 % Student t interval over independent runs (nan for fewer than two)."""
+    """Mean and half-width of the 95 % Student t interval over independent runs (nan for fewer than FEW)."""
     v = np.asarray(values, dtype=float)
-    if len(v) < 2:
+    if len(v) < FEW:
         return float(v.mean()), math.nan
     return float(v.mean()), float(stats.t.ppf((1 + CONFIDENCE) / 2, len(v) - 1) * v.std(ddof=1) / math.sqrt(len(v)))
 

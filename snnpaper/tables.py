@@ -110,10 +110,9 @@ def training(root: Path | None = None) -> pd.DataFrame:
 def trade_off(frame: pd.DataFrame, space: str, protocol: str = "sound") -> pd.DataFrame:
     """The printed table of one threat space: clean and each attack, max beside avg and their difference.
 
-    Per cent. With several seeds: mean ± half-width of the 95 % t interval over seeds; with one (for the
-    difference, fewer than FEW): the 95 % interval over the images in brackets. "McNemar" is the p-value
-    per image of the difference, the largest over seeds. Fewer than five seeds or a reduced scale is marked
-    indicative.
+    Per cent: mean ± half-width of the 95 % t interval over seeds; with fewer than FEW the 95 % interval
+    over the images of all seeds in brackets. "McNemar" is the p-value per image of the difference, the
+    largest over seeds. Fewer than five seeds or a reduced scale is marked indicative.
     """
     part = frame[(frame["space"] == "clean") | (frame["space"] == space) & (frame["protocol"] == protocol)]
     keys = [k for k in CELL if k != "pool"] + _MEASURED + ["n"]
@@ -166,9 +165,10 @@ def attack_text(row) -> str:
 
 def accuracy_text(rows: pd.DataFrame) -> str:
     """One cell's accuracy in per cent with the interval that its number of seeds allows."""
-    if len(rows) == 1:
-        one = rows.iloc[0]
-        return f"{100 * one['accuracy']:.1f} [{100 * one['low']:.1f}, {100 * one['high']:.1f}]"
+    if len(rows) < FEW:
+        hits = np.concatenate(list(rows["correct"]))
+        low, high = wilson(int(hits.sum()), len(hits))
+        return f"{100 * hits.mean():.1f} [{100 * low:.1f}, {100 * high:.1f}]"
     return interval_text(*over_seeds(rows["accuracy"]))
 
 

@@ -1,7 +1,9 @@
 """Densities from made-up records whose answers are known."""
 
 import json
+import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -62,7 +64,11 @@ def test_means_and_intervals_over_seeds(root):
     part = main[(main["state"] == "trained") & (main["mode"] == "eval") & (main["place"] == "sn1")]
     table = densities.over(part, ["pool"], "0").set_index("pool")
     assert table.loc["max", "mean"] == pytest.approx(0.22)
-    assert table.loc["max", "half"] == pytest.approx(12.7062047 * 0.02, rel=1e-6)  # t with one degree of freedom
+    assert math.isnan(table.loc["max", "half"])  # two seeds give no interval
+    extra = part[part["pool"] == "max"].head(1).assign(**{"0": 0.28})
+    third = densities.over(pd.concat([part, extra]), ["pool"], "0").set_index("pool").loc["max"]
+    spread = np.std([0.2, 0.24, 0.28], ddof=1)
+    assert third["half"] == pytest.approx(4.30265273 * spread / math.sqrt(3), rel=1e-6)  # t, two degrees of freedom
     assert table.loc["max", "seeds"] == 2 and len(table.loc["max", "runs"]) == 2
 
 

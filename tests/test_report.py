@@ -160,7 +160,7 @@ def test_failure_marks_are_raised():
 
 def test_deviations_are_differences_of_records(copy):
     """On a made-up cell: 30 % sound, 40 % with train-mode gradients, 35 % published."""
-    at_paper_scale(copy / "results", seeds=2)
+    at_paper_scale(copy / "results", seeds=3)
     for r in ledger.records("robustness", copy / "results"):
         if r["scale"] != "paper":
             continue

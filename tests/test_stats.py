@@ -23,6 +23,7 @@ def test_seed_interval_is_student_s():
     mean, half = over_seeds([1.0, 2.0, 3.0])
     assert (mean, half) == (2.0, pytest.approx(4.302652729911275 / math.sqrt(3)))
     assert math.isnan(over_seeds([1.0])[1])
+    assert over_seeds([1.0, 1.0])[0] == 1.0 and math.isnan(over_seeds([1.0, 1.0])[1])  # not a certainty of width 0
 
 
 def test_mcnemar_counts_only_disagreements():

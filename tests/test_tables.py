@@ -22,6 +22,7 @@ def test_two_seeds_that_agree_are_not_taken_for_certainty():
     frame = pd.DataFrame([rows_of(c, pool, seed) for seed in range(2) for pool, c in some])
     (text,) = tables.trade_off(frame, "pixel")["max − avg"]
     mean, half = stats.paired([1, 1, 0, 0] * 2, [1, 0, 0, 0] * 2)
+    assert tables.trade_off(frame, "pixel")["max"].item() == "50.0 [21.5, 78.5]"  # Wilson, 4 of 8
     assert text == f"25.0 [{100 * (mean - half):.1f}, {100 * (mean + half):.1f}]" and half > 0.2
     assert tables.readings(frame) == ["No cell has five seeds of both pools yet: nothing can be said."]
     five = pd.DataFrame([rows_of(c, pool, seed) for seed in range(5) for pool, c in some])
