@@ -26,7 +26,7 @@ from benchmarks.contenders import CONTENDERS, ONLY, VARIANTS, Ours
 from snnpaper import data, ledger, zoo
 from snnpaper.coding import encode
 from snnpaper.config import Run
-from snnpaper.precision import differing_spikes
+from snnpaper.engine.precision import differing_spikes
 from snnpaper.train import write_whole
 
 CPU_GRID = [{"width": w, "batch_size": b} for w in (16, 64) for b in (16, 64)]

@@ -24,10 +24,11 @@ import pandas as pd
 from IPython.display import HTML
 from myst_nb import glue
 
-from snnpaper import claims, comparison, deviations, models, page, report, tables
+from snnpaper import models, page, tables
+from snnpaper.comparison import beside, claims, deviations, verdicts
 from snnpaper.config import Run
 
-rows = report.comparisons()
+rows = verdicts.comparisons()
 
 # %% [markdown]
 # ## The rules, fixed before the runs
@@ -51,13 +52,17 @@ cases = {
     "not held": (1, 4, -2.0, 0.5),
 }
 for word, (low, high, ours, half) in cases.items():
-    assert report.verdict(low, high, ours, half, seeds=5, scale="paper") == word
+    assert verdicts.verdict(low, high, ours, half, seeds=5, scale="paper") == word
     print(f"paper {low} to {high}, ours {ours:+.1f} ± {half}: {word}")
 for word, (ours, half) in {"held": (2, 1), "not resolved": (0.5, 1), "not held": (-2, 1)}.items():
-    assert report.sign_verdict(ours, half, seeds=5, scale="paper") == word
+    assert verdicts.sign_verdict(ours, half, seeds=5, scale="paper") == word
     print(f"paper: more than 0, ours {ours:+.1f} ± {half}: {word}")
 for seeds, scale in ((4, "paper"), (5, "reduced")):
-    assert report.verdict(1, 4, 3.0, 0.5, seeds, scale) == report.sign_verdict(3, 1, seeds, scale) == report.INDICATIVE
+    assert (
+        verdicts.verdict(1, 4, 3.0, 0.5, seeds, scale)
+        == verdicts.sign_verdict(3, 1, seeds, scale)
+        == verdicts.INDICATIVE
+    )
 
 # %% [markdown]
 # ## The numbers
@@ -82,10 +87,10 @@ HTML(page.table(shown, raw=["runs"], group=["claim", "paper"]))
 
 # %%
 open_ones = rows[rows["ours"] == "not measured"]
-decided = rows[~rows["verdict"].isin(report.NO_VERDICT)]
+decided = rows[~rows["verdict"].isin(verdicts.NO_VERDICT)]
 print(
     f"{len(rows)} rows: {len(decided)} with a verdict, "
-    f"{(rows['verdict'] == report.INDICATIVE).sum()} indicative, {len(open_ones)} not measured"
+    f"{(rows['verdict'] == verdicts.INDICATIVE).sum()} indicative, {len(open_ones)} not measured"
 )
 
 # %% [markdown]
@@ -95,7 +100,7 @@ print(
 # ours in full, with intervals over seeds, and the command for every cell that is missing.
 
 # %%
-printed = report.printed_cells(rows)
+printed = verdicts.printed_cells(rows)
 HTML(page.table(printed, group=["data", "network"]))
 
 # %% [markdown]
@@ -198,7 +203,7 @@ for _, e in modes.iterrows():
 # [](ch-trail) and [](ch-tables).
 
 # %%
-grid = comparison.grid(tables.accuracies())
+grid = beside.grid(tables.accuracies())
 HTML(page.table(grid[["data", "network", "seeds at paper scale", "command", "cost"]], group=["data"]))
 
 # %% [markdown]

@@ -30,9 +30,10 @@
 import pandas as pd
 from IPython.display import HTML
 
-from snnpaper import densities, ledger, page, plots, report, tables, trail
+from snnpaper import ledger, page, plots, tables
+from snnpaper.comparison import verdicts
 from snnpaper.config import Run
-from snnpaper.plots import trail as figures
+from snnpaper.trail import densities, figures, measure
 
 plots.use_style()
 found = densities.frame()
@@ -56,7 +57,7 @@ print(f"The networks of this page: {tables.network_text(first)}, on {tables.DATA
 # %%
 shared = main[main["place"] != ""].assign(share=lambda f: f["effective"] / f["size"])
 keys = ["pool", "state", "mode", "place"]
-curves = {measure: densities.over(shared, keys, measure) for measure in ("0", "norm", "share")}
+curves = {what: densities.over(shared, keys, what) for what in ("0", "norm", "share")}
 at = curves["0"].set_index(keys)["mean"]
 
 # %% mystnb={"figure": {"name": "fig-trail-backward", "caption": "Role of the paper's Figures 3 and 5. Non-zero share, norm and effective share of the gradient in the order of the backward pass; filled marks and full lines: trained; hollow marks and dashed lines: the same networks before training; bars: 95 % intervals over seeds."}, "image": {"alt": "Six panels over nine places from layer4 to the input. The non-zero share is full for both pools down to the pool's output. At the pool's input it falls below a quarter with max pooling and stays full with average pooling. With max pooling it is still low at conv1's output in eval mode and full there in train mode. At the network's input it is full, or nearly, in all cases. Norms are larger in trained networks and grow towards the pool. The effective share falls steadily for both pools."}}
@@ -129,8 +130,8 @@ HTML(page.under(figure, "ch4-thresholds", page.origin(trained)))
 # %%
 names = {pool: sorted(set(trained.loc[trained["pool"] == pool, "run"]))[0] for pool in ("max", "avg")}
 with_maps = {pool: n for pool, n in names.items() if ledger.path("trail", n).exists()}
-path = ["layer1.0", *(f"layer1.0.{p}" for p in ("sn2", "bn2", "conv2", "sn1", "bn1", "conv1")), *trail.STEM[::-1]]
-arrays = {pool: trail.arrays("trail", n) for pool, n in with_maps.items()}
+path = ["layer1.0", *(f"layer1.0.{p}" for p in ("sn2", "bn2", "conv2", "sn1", "bn1", "conv1")), *measure.STEM[::-1]]
+arrays = {pool: measure.arrays("trail", n) for pool, n in with_maps.items()}
 
 # %% mystnb={"figure": {"name": "fig-trail-drawn", "caption": "Role of the paper's Figure 6. The gradient of one image through the first residual block and the stem, in eval mode: share of non-zero entries per position (colour) and its mean (below each box), for one trained network of each pool."}, "image": {"alt": "Two rows of twelve maps. With average pooling every map is bright. With max pooling the maps are bright up to the pool's output; the pool's input shows a grid in which every second row and column, where windows begin, is bright and the rest dark; batch norm and conv1 stay mottled; the input map is bright."}}
 figure = figures.trail({f"{pool} pool": maps for pool, maps in arrays.items()}, path)
@@ -198,7 +199,7 @@ assert all(p["density, silent pass nothing"] < p["density"] <= 0.25 for p in sil
 # pooling's sparsity, and relative to average pooling's density.
 
 # %%
-value = report.paper_values()["pool_sparsity_drop"]["value"]
+value = verdicts.paper_values()["pool_sparsity_drop"]["value"]
 target = value if value is not None else float("nan")
 tried = densities.locate(target, main)
 distinct = tried[(tried["where"] != "all layers")].drop_duplicates(["where", "mode", "quantity", "state"])
@@ -416,14 +417,14 @@ for state in ("untrained", "trained"):
         kind = {"trained": "trail"}.get(state, state)
         for name in sorted(set(rows["run"]))[:1]:
             if ledger.path(kind, name).exists():
-                maps[f"{pool}\n{state}"] = trail.arrays(kind, name)["input size"]
-photos, labels = trail.shown_images(first["dataset"])
+                maps[f"{pool}\n{state}"] = measure.arrays(kind, name)["input size"]
+photos, labels = measure.shown_images(first["dataset"])
 CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
 titles = [CLASSES[i] if first["dataset"] == "cifar10" else str(i) for i in labels]
 
 # %% mystnb={"figure": {"name": "fig-trail-heatmaps", "caption": "Size of the input gradient of the true-class probability, summed over time steps and colours, for the same four test images; each map has its own scale. Seed 0 of each network, eval mode."}, "image": {"alt": "Four rows: a cat, two ships, an airplane. Per row the image and four maps. Untrained maps are noise with the image's outline; trained ones have mass around the object. Maps of both pools have gradient everywhere; those of average pooling are smoother, those of max pooling have a fine grid."}}
 figure = figures.heatmaps(photos, maps, titles)
-behind = main[(main["seed"] == 0) & (main["mode"] == "eval")].assign(n=trail.SHOWN)
+behind = main[(main["seed"] == 0) & (main["mode"] == "eval")].assign(n=measure.SHOWN)
 figure
 
 # %% tags=["remove-input"]
@@ -457,7 +458,7 @@ wanted = {
 }
 others = {title: Run.make("sweep", pool="max", seed=0, **changes).name for title, changes in wanted.items()}
 others = {title: name for title, name in others.items() if name in names}
-maps = {title: trail.arrays("untrained", name)["input size"] for title, name in others.items()}
+maps = {title: measure.arrays("untrained", name)["input size"] for title, name in others.items()}
 
 # %% mystnb={"figure": {"name": "fig-trail-heatmaps-variants", "caption": "The same four images, untrained networks with one thing changed; each map has its own scale. Max pooling, seed 0, eval mode."}, "image": {"alt": "Four rows of seven maps: all networks have gradient at every position, more or less grainy; for latency and direct coding the maps differ in grain only."}}
 figure = figures.heatmaps(photos, maps, titles)
@@ -465,7 +466,7 @@ behind = found[found["run"].isin(others.values()) & (found["mode"] == "eval") & 
 figure
 
 # %% tags=["remove-input"]
-HTML(page.under(figure, "ch4-heatmaps-variants", page.origin(behind.assign(n=trail.SHOWN))))
+HTML(page.under(figure, "ch4-heatmaps-variants", page.origin(behind.assign(n=measure.SHOWN))))
 
 # %% [markdown]
 # Exact zeros are not to be seen at the input in any of them, so the maps differ in grain, not in support.
@@ -482,6 +483,6 @@ HTML(page.under(figure, "ch4-heatmaps-variants", page.origin(behind.assign(n=tra
 # ## Try
 #
 # - `python -m snnpaper train --profile sweep --surrogate rectangular` adds a record: which rows above change?
-# - `python -m snnpaper.trail --untrained --pool max --T 1`: with a single bit plane, how many windows are tied?
-# - `report.paper_values()["pool_sparsity_drop"]`: with the paper at hand, put its exact wording next to
+# - `python -m snnpaper.trail.measure --untrained --pool max --T 1`: with a single bit plane, how many windows are tied?
+# - `verdicts.paper_values()["pool_sparsity_drop"]`: with the paper at hand, put its exact wording next to
 #   [](trail-3788): which reading does it mean?

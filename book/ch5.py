@@ -32,9 +32,9 @@
 import pandas as pd
 from IPython.display import HTML
 
-from snnpaper import comparison, gaps, page, plots, report, tables
+from snnpaper import gaps, page, plots, tables
+from snnpaper.comparison import beside, figures, verdicts
 from snnpaper.config import Run
-from snnpaper.plots import comparison as figures
 
 plots.use_style()
 everything = tables.accuracies()
@@ -49,7 +49,7 @@ acc, learned = tables.published(everything), tables.published(tables.training())
 # `--seed 1` to `4` give the rest), and what one network costs, estimated from the recorded runs on the hardware named.
 
 # %%
-grid = comparison.grid(everything)
+grid = beside.grid(everything)
 HTML(page.table(grid, group=["data"]))
 
 # %%
@@ -118,7 +118,7 @@ HTML(page.under(figure, "ch5-differences", page.origin(used)))
 HTML(tables.bullets(tables.readings(acc)))
 
 # %%
-known = report.paper_values()
+known = verdicts.paper_values()
 size = known["pgd_loss_avg_range"]["value"]
 if size is not None and len(paired):
     largest = 100 * paired.loc[paired["method"] == "pgd", "difference"].abs().max()
@@ -138,7 +138,7 @@ if size is not None and len(paired):
 # training images and test images, both measured in eval mode.
 
 # %%
-HTML(page.table(comparison.generalisation(learned), page.origin(learned), group=["data", "network", "reading"]))
+HTML(page.table(beside.generalisation(learned), page.origin(learned), group=["data", "network", "reading"]))
 
 # %% mystnb={"figure": {"name": "fig-tables-generalisation", "caption": "Test accuracy against the gap between training and test accuracy; a mark a network, size by width."}, "image": {"alt": "Marks of both pools mixed; gaps between minus one and a few points."}}
 figure = figures.generalisation(learned)
@@ -163,7 +163,7 @@ print(f"gap over all {len(learned)} networks: {gap.min():.1f} to {gap.max():.1f}
 # (10,000 images, 5 epochs, width 16), one seed:
 
 # %%
-sweep = {arch: [Run.make("sweep", arch=arch, pool=pool) for pool in ("max", "avg")] for arch in comparison.ARCHS}
+sweep = {arch: [Run.make("sweep", arch=arch, pool=pool) for pool in ("max", "avg")] for arch in beside.ARCHS}
 like = acc[
     (acc["epochs"] == sweep["resnet18"][0].epochs)
     & (acc["train_images"] == sweep["resnet18"][0].train_images)
@@ -209,17 +209,17 @@ HTML(page.table(missing) if len(missing) else "<p>All three depths are recorded 
 # %%
 HTML(
     page.table(
-        comparison.beside_published(everything, "cifar10"),
+        beside.reported(everything, "cifar10"),
         page.origin(acc[(acc["dataset"] == "cifar10") & (acc["space"] == "pixel")]),
     )
 )
 
 # %%
-beside = comparison.beside_published(everything, "cifar100")
+defended = beside.reported(everything, "cifar100")
 used = acc[(acc["dataset"] == "cifar100") & (acc["space"] == "pixel")]
 HTML(
     page.table(
-        beside,
+        defended,
         page.origin(used) if len(used) else f"<p>CIFAR-100 here: missing; {gaps.missing('cifar100')['command']}</p>",
     )
 )
@@ -230,7 +230,7 @@ clean = acc[acc["space"] == "clean"].set_index("run")["accuracy"]
 ours = pgd.assign(pgd=100 * pgd["accuracy"], clean=[100 * clean[r] for r in pgd["run"]])
 
 # %% mystnb={"figure": {"name": "fig-tables-defences", "caption": "Clean against PGD accuracy in pixel space at 8/255: reported by others (hollow) and measured here (filled, a mark a network). Networks, data splits and numbers of steps differ; the tables above say how."}, "image": {"alt": "Two panels, CIFAR-10 and CIFAR-100. Reported defences have a high clean accuracy; without adversarial training most lie near zero under PGD, with it well above. Networks measured here lie far to the left of them on CIFAR-10, and low."}}
-figure = figures.defences(comparison.defences(), ours)
+figure = figures.defences(beside.defences(), ours)
 figure
 
 # %% tags=["remove-input"]
@@ -241,7 +241,7 @@ HTML(page.under(figure, "ch5-defences", page.origin(pgd)))
 # accuracy. And the paper's own number, were it in pixel space?
 
 # %%
-printed, listed = known["pgd_max"]["value"], comparison.defences()
+printed, listed = known["pgd_max"]["value"], beside.defences()
 without = listed[(listed["dataset"] == "cifar100") & (listed["adversarial"] == False)]  # noqa: E712
 if printed is not None:
     print(

@@ -1,8 +1,11 @@
 """Attacks and checks on anybody's network: any module that maps images in [0,1] to logits.
 
-from snnpaper import audit
-found = audit.audit(model, images, labels, eps=8 / 255, classes=10)
-print(audit.text(found))
+Use::
+
+    from snnpaper import audit
+
+    found = audit.audit(model, images, labels, eps=8 / 255, classes=10)
+    print(audit.text(found))
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from .attacks.standard import Attack, robust
 from .coding import encode
 from .config import Run, home
 from .data import Images
+from .engine.precision import differing_spikes
 from .pixel import correct
-from .precision import differing_spikes
 from .train import OutOfTime, Trainer, train, write_whole
 
 ATTACKED_IMAGES = 1_000

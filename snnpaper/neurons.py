@@ -15,7 +15,7 @@ from spikingjelly.activation_based.functional.neuron import if_multi_step
 from spikingjelly.activation_based.surrogate import ATan, PiecewiseQuadratic, Sigmoid
 from torch import Tensor, nn
 
-from .fused import fused_if
+from .engine.fused import fused_if
 
 V_TH = 1.0
 

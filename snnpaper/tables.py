@@ -70,6 +70,13 @@ def accuracies_of(run: Run, results: dict) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
+def both_pools(part: pd.DataFrame) -> tuple[list[int], list[np.ndarray], list[np.ndarray]] | None:
+    """The seeds that have both pools, and for each which images are right under max and under avg; None without."""
+    one = {pool: p.set_index("seed")["correct"] for pool, p in part.groupby("pool")}
+    seeds = sorted(set(one["max"].index) & set(one["avg"].index)) if set(one) == {"max", "avg"} else []
+    return (seeds, [one["max"][s] for s in seeds], [one["avg"][s] for s in seeds]) if seeds else None
+
+
 def max_minus_avg(frame: pd.DataFrame) -> pd.DataFrame:
     """Paired difference max - avg per seed (same images, same initial seed), then over seeds.
 
@@ -80,15 +87,12 @@ def max_minus_avg(frame: pd.DataFrame) -> pd.DataFrame:
     keys = [k for k in CELL if k != "pool"] + _MEASURED + ["n"]
     rows = []
     for values, part in frame.groupby(keys, sort=False):
-        one = {pool: p.set_index("seed")["correct"] for pool, p in part.groupby("pool")}
-        if set(one) != {"max", "avg"}:
+        if not (both := both_pools(part)):
             continue
-        seeds = sorted(set(one["max"].index) & set(one["avg"].index))
-        if not seeds:
-            continue
-        images = paired(*(np.concatenate([one[pool][s] for s in seeds]) for pool in ("max", "avg")))
-        mean, half = over_seeds([one["max"][s].mean() - one["avg"][s].mean() for s in seeds])
-        p_values = [mcnemar(one["max"][s], one["avg"][s]) for s in seeds]
+        seeds, a, b = both
+        mean, half = over_seeds([x.mean() - y.mean() for x, y in zip(a, b, strict=True)])
+        images = paired(np.concatenate(a), np.concatenate(b))
+        p_values = [mcnemar(x, y) for x, y in zip(a, b, strict=True)]
         rows.append(dict(zip(keys, values, strict=True)) | {
             "seeds": len(seeds), "difference": mean, "half": half, "per_image": images, "p_values": p_values,
             "runs": sorted(part.loc[part["seed"].isin(seeds), "run"])})  # fmt: skip

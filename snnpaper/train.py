@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from .config import Run, home
 from .data import Images, epoch_batches
-from .engine import Captured
+from .engine.graph import Captured
 from .models import build
 from .pixel import correct, encoded_logits
 

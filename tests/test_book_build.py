@@ -96,6 +96,7 @@ def test_a_build_executes_only_what_changed(copy):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "an output" in page.read_text() and log.read_text().count("executed") == 1
     assert "mybinder" not in page.read_text() and "issues/new" not in page.read_text()
+    assert page.read_text().count("const THEBE_JS_URL") == 1
 
     for suffix in (".py", ".ipynb"):
         edit(copy / "book" / f"ch1{suffix}", "Prose before", "Prose after")

@@ -5,7 +5,8 @@ import json
 import pytest
 import yaml
 
-from snnpaper import comparison, ledger, tables
+from snnpaper import ledger, tables
+from snnpaper.comparison import beside
 from snnpaper.config import Run, home
 
 
@@ -58,7 +59,7 @@ def test_one_seed_has_an_interval_over_images(root):
 
 
 def test_the_grid_says_what_is_complete_and_what_it_costs(root):
-    grid = comparison.grid(tables.accuracies(root), root).set_index(["data", "network"])
+    grid = beside.grid(tables.accuracies(root), root).set_index(["data", "network"])
     done = grid.loc[("CIFAR-10", "SEW-ResNet-18")]
     assert done["cost"] == "complete" and done["seeds at paper scale"] == "max 5, avg 5"
     assert done["below it, indicative"] == "width 16, 4 epochs: max 1, avg 0"
@@ -70,21 +71,21 @@ def test_generalisation_is_paired_by_seed():
     head = tables.cell(Run.make("cpu"))
     rows = [head | {"pool": pool, "seed": s, "train": 0.6 + 0.01 * s + gain, "test": 0.5 + 0.01 * s}
             for s in range(3) for pool, gain in (("max", 0.02), ("avg", 0.0))]  # fmt: skip
-    table = comparison.generalisation(tables.pd.DataFrame(rows)).set_index("accuracy")
+    table = beside.generalisation(tables.pd.DataFrame(rows)).set_index("accuracy")
     assert table.loc["train − test", "max"] == "12.0 ± 0.0"
     assert table.loc["train − test", "max − avg"] == table.loc["train", "max − avg"] == "2.0 ± 0.0"
     assert table.loc["test", "max − avg"] == "0.0 ± 0.0" and table.loc["test", "max"] == "51.0 ± 2.5"
 
 
 def test_published_numbers_have_sources_and_stand_beside_ours(root):
-    found = comparison.defences()
+    found = beside.defences()
     assert found["source"].str.len().min() > 5 and set(found["read"]) == {"primary", "secondary"}
     assert ((0 <= found[["clean", "fgsm", "pgd"]]) & (found[["clean", "fgsm", "pgd"]] <= 100)).all(axis=None)
     assert (found["pgd"] <= found["fgsm"]).all() and (found["fgsm"] <= found["clean"]).all()
     cited = set(found["cite"].dropna())
     bib = (home() / "book" / "references.bib").read_text()
     assert all(f"{{{key}," in bib for key in cited)
-    table = comparison.beside_published(tables.accuracies(root), "cifar10")
+    table = beside.reported(tables.accuracies(root), "cifar10")
     ours = table[table["origin"] == "measured here"]
     assert list(ours["pgd"])[0] == "20.0 ± 0.0" and set(table["origin"]) == {"reported", "measured here"}
     place = {r["pgd"]: i for i, r in table.iterrows()}
@@ -96,7 +97,7 @@ def test_a_group_without_source_is_refused(tmp_path):
     groups = yaml.safe_load((home() / "book" / "published_defences.yml").read_text())
     path.write_text(yaml.safe_dump([groups[0] | {"source": None}]))
     with pytest.raises(ValueError, match="allowed are a source"):
-        comparison.defences(path)
+        beside.defences(path)
     path.write_text(yaml.safe_dump([groups[0] | {"rows": [{"method": "m", "adversarial": False, "numbers": [1, 2]}]}]))
     with pytest.raises(ValueError, match="three numbers"):
-        comparison.defences(path)
+        beside.defences(path)

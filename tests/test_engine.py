@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from snnpaper import data, ledger, models
 from snnpaper.attacks.standard import Attack
 from snnpaper.config import Run
+from snnpaper.engine.precision import differing_spikes
 from snnpaper.experiment import robustness
 from snnpaper.models import build
 from snnpaper.neurons import IF
-from snnpaper.precision import differing_spikes
 from snnpaper.train import Trainer, train
 
 

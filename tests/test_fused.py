@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import nn
 
-from snnpaper import fused, kernels, neurons
-from snnpaper.fused import fused_if
+from snnpaper import neurons
+from snnpaper.engine import fused, kernels
+from snnpaper.engine.fused import fused_if
 from snnpaper.models import Conv2d
 from snnpaper.neurons import IF, SURROGATES, if_library, if_reference
 

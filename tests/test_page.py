@@ -11,9 +11,10 @@ import nbformat
 import pandas as pd
 import pytest
 import yaml
-from test_report import at_paper_scale
+from test_verdicts import at_paper_scale
 
-from snnpaper import ledger, page, plots, report
+from snnpaper import ledger, page, plots
+from snnpaper.comparison import verdicts
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -107,17 +108,17 @@ def verdict_on_the_page(book: Path) -> str:
     groups = html.split('<tr class="group">')
     (part,) = (g for g in groups if "range over the pooling table of the gain" in g.split("</tr>")[0])
     (row,) = (r for r in part.split("<tr>") if "100 epochs" in r)
-    (word,) = {report.HELD, report.NOT_HELD, report.OTHER_SIZE} & set(re.findall(r"<td[^>]*>(.*?)</td>", row))
+    (word,) = {verdicts.HELD, verdicts.NOT_HELD, verdicts.OTHER_SIZE} & set(re.findall(r"<td[^>]*>(.*?)</td>", row))
     return word
 
 
 @pytest.mark.slow
 def test_one_value_or_one_record_changes_the_verdict_on_the_built_page(book):
-    assert verdict_on_the_page(book) == report.HELD
+    assert verdict_on_the_page(book) == verdicts.HELD
     values = book / "book" / "paper_values.yml"
     known = yaml.safe_load(values.read_text())
     known["clean_gain_avg_range"]["value"] = [20, 30]
     values.write_text(yaml.safe_dump(known))
-    assert verdict_on_the_page(book) == report.OTHER_SIZE
+    assert verdict_on_the_page(book) == verdicts.OTHER_SIZE
     at_paper_scale(book / "results", gain=-3.0)
-    assert verdict_on_the_page(book) == report.NOT_HELD
+    assert verdict_on_the_page(book) == verdicts.NOT_HELD

@@ -7,8 +7,9 @@ import torch
 
 from benchmarks import contenders
 from benchmarks import speed as bench
-from snnpaper import ledger, speed
+from snnpaper import ledger
 from snnpaper.config import Run
+from snnpaper.engine import speed
 
 SMALL = Run.make("paper", width=8, T=2, batch_size=4)
 

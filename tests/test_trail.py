@@ -5,11 +5,13 @@ import pytest
 import torch
 from torch import nn
 
-from snnpaper import data, deviations, ledger, sparsity, trail
+from snnpaper import data, ledger, sparsity
 from snnpaper.attacks.standard import Attack
+from snnpaper.comparison import deviations
 from snnpaper.config import Run
 from snnpaper.models import build
 from snnpaper.pixel import correct
+from snnpaper.trail import measure
 
 RUN = Run.make("demo", width=4, T=2)
 
@@ -22,7 +24,7 @@ def splits():
 
 @pytest.fixture(scope="module")
 def net(splits):
-    return trail.warmed(RUN, splits["train"])
+    return measure.warmed(RUN, splits["train"])
 
 
 class OnlyAPool(nn.Module):
@@ -45,7 +47,7 @@ def test_ties_by_hand():
     x = torch.zeros(1, 1, 4, 4, dtype=torch.uint8)
     x[0, 0, 0, 3] = x[0, 0, 3, 0] = x[0, 0, 3, 2] = x[0, 0, 3, 3] = 255
     # windows (rows, columns): (0-1,0-1) silent; (0-1,1-3) one spike; (1-3,0-1) one; (1-3,1-3) two
-    found = trail.at_the_pool(OnlyAPool(), run, data.Images(x, torch.zeros(1, dtype=torch.long)))
+    found = measure.at_the_pool(OnlyAPool(), run, data.Images(x, torch.zeros(1, dtype=torch.long)))
     assert found["silent"] == 0.25
     assert found["single"] == 0.5 and found["tied"] == 0.5  # the silent window is tied too
     assert found["density"] == 4 / 16  # one entry each, all different
@@ -58,7 +60,7 @@ def test_ties_by_hand():
 def test_the_networks_own_rule_is_the_density_of_the_sparsity_measure(net, splits):
     images = splits["test"].first(8)
     row = next(r for r in sparsity.activation_gradients(net, RUN, images, False) if r["layer"] == "sn1")
-    found = trail.at_the_pool(net, RUN, images, batch_size=3)
+    found = measure.at_the_pool(net, RUN, images, batch_size=3)
     assert found["density"] == pytest.approx(row["0_mean"], rel=1e-4)
     assert found["density, silent pass nothing"] < found["density"] < found["density, ties share"]
 
@@ -78,7 +80,7 @@ def test_live_share_is_what_gradients_can_reach(net, splits):
 
 def test_maps_are_the_gradient_from_above(net, splits):
     images = splits["test"].first(2)
-    found = trail.maps(net, RUN, images, ("input", "sn1", "layer1.0"))
+    found = measure.maps(net, RUN, images, ("input", "sn1", "layer1.0"))
     assert found["input size"].shape == (2, 32, 32) and found["sn1 share"].shape == (2, 16, 16)
     row = next(r for r in sparsity.activation_gradients(net, RUN, images, False) if r["layer"] == "sn1")
     assert found["sn1 share"].astype(float).mean() == pytest.approx(row["0_mean"], abs=2e-3)
@@ -94,20 +96,20 @@ def test_warming_sets_statistics_and_no_weight(net):
 def test_records_and_their_arrays(tmp_path, monkeypatch, splits, net):
     monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
     small = {k: v.first(6) for k, v in splits.items()}
-    trail.record("untrained", RUN, net, small)
+    measure.record("untrained", RUN, net, small)
     results = ledger.read("untrained", RUN.name)["results"]
-    assert [r["layer"] for r in results["activation_eval"]] == [*trail.STEM, *trail.STAGES]
+    assert [r["layer"] for r in results["activation_eval"]] == [*measure.STEM, *measure.STAGES]
     assert results["activation_n"] == 6 and 0 < results["pool"]["tied"] <= 1
-    assert trail.arrays("untrained", RUN.name)["input size"].shape == (4, 32, 32)
-    trail.record("trail", RUN, net, small)
-    x, y = trail.shown_images("digits")
+    assert measure.arrays("untrained", RUN.name)["input size"].shape == (4, 32, 32)
+    measure.record("trail", RUN, net, small)
+    x, y = measure.shown_images("digits")
     assert np.array_equal(x, small["test"].x[:4].permute(0, 2, 3, 1).numpy())
     assert np.array_equal(y, small["test"].y[:4].numpy())
-    assert "layer1.0.sn2 share" in trail.arrays("trail", RUN.name)
+    assert "layer1.0.sn2 share" in measure.arrays("trail", RUN.name)
     assert all(0 < r["live"] <= 1 for r in ledger.read("trail", RUN.name)["results"]["weight_eval"])
     np.savez(ledger.path("trail", RUN.name).with_suffix(".npz"), other=np.zeros(1))
     with pytest.raises(ledger.LedgerError, match="differs from the checksum"):
-        trail.arrays("trail", RUN.name)
+        measure.arrays("trail", RUN.name)
 
 
 def test_train_mode_attack_leaves_the_statistics_of_training(net, splits):
@@ -124,7 +126,7 @@ def test_train_mode_attack_leaves_the_statistics_of_training(net, splits):
 def test_other_padding_is_measured_for_average_pooling_only(splits):
     images = splits["test"].first(16)
     for pool in ("max", "avg"):
-        net = trail.warmed(RUN.but(pool=pool), splits["train"])
+        net = measure.warmed(RUN.but(pool=pool), splits["train"])
         found = deviations.measure(net, RUN.but(pool=pool), images)
         assert ("other_padding_accuracy" in found) == (pool == "avg")
         assert [r["method"] for r in found["train mode"]] == ["fgsm", "pgd"]

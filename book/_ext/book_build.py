@@ -1,4 +1,4 @@
-"""What _config.yml cannot say: a stale cache, the repository's address, and raw reprs on a page."""
+"""What _config.yml cannot say: a stale cache, the repository's address, raw reprs on a page, a script given twice."""
 
 import hashlib
 import re
@@ -61,9 +61,16 @@ def warn_of_raw_reprs(app, doctree, docname) -> None:
         logging.getLogger(__name__).warning("raw repr on the page: %s", found, location=docname)
 
 
+def every_script_once(app, pagename, templatename, context, doctree) -> None:
+    """Inline scripts come twice, named None and "": the second `const` of sphinx-thebe's is an error to a browser."""
+    once = {(js.filename or "", *sorted(js.attributes.items())): js for js in context["script_files"]}
+    context["script_files"] = list(once.values())
+
+
 def setup(app) -> dict:
     app.add_config_value("book_inputs", "", "env", str)
     app.connect("config-inited", drop_stale_cache, priority=100)
     app.connect("config-inited", show_address, priority=100)
     app.connect("doctree-resolved", warn_of_raw_reprs)
+    app.connect("html-page-context", every_script_once)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import ledger
+from .. import ledger, stats
 from ..config import Run
 from ..data import CLASSES
 from ..stats import FEW, mcnemar, over_seeds, wilson
-from ..tables import FIVE_SEEDS, interval_text
+from ..tables import FIVE_SEEDS, both_pools, interval_text
 
 WORST = "worst case of all"
 _ROW = ["run", "label", "pool", "seed", "scale", "n", "space", "eps", "attack", "kind", "whole", "attacked", "correct",
@@ -95,14 +95,13 @@ def paired(frame: pd.DataFrame) -> pd.DataFrame:
     """
     table = []
     for (space, eps, attack), here in frame.groupby(["space", "eps", "attack"], sort=False):
-        one = {pool: p.set_index("seed")["correct"] for pool, p in here.groupby("pool")}
-        seeds = sorted(set(one["max"].index) & set(one["avg"].index)) if len(one) == 2 else []
-        if not seeds:
+        if not (both := both_pools(here)):
             continue
-        a, b = (np.concatenate([one[pool][s] for s in seeds]) for pool in ("max", "avg"))
-        difference, half = over_seeds([one["max"][s].mean() - one["avg"][s].mean() for s in seeds])
+        seeds, by_max, by_avg = both
+        a, b = np.concatenate(by_max), np.concatenate(by_avg)
+        difference, half = over_seeds([x.mean() - y.mean() for x, y in zip(by_max, by_avg, strict=True)])
         if len(seeds) < FEW:
-            half = 1.96 * (a.astype(float) - b).std(ddof=1) / math.sqrt(len(a))
+            half = stats.paired(a, b)[1]
         row = {"space": space, "eps": eps, "attack": attack, "seeds": len(seeds), "n": len(a) // len(seeds)}
         row |= {"max": a.mean(), "avg": b.mean(), "difference": difference, "half": half, "p": mcnemar(a, b)}
         table.append(row)

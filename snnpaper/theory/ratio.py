@@ -18,7 +18,7 @@ NOISES = ("uniform", "clamped")
 
 
 def box(x: Tensor, eps: float, low: float = -math.inf, high: float = math.inf) -> tuple[Tensor, Tensor]:
-    """Moves allowed at x [..., d] by |move| <= eps and low <= x + move <= high: (lower, upper).
+    """Moves allowed at x [..., d] by `abs(move) <= eps` and low <= x + move <= high: (lower, upper).
 
     Raises ValueError when eps is not positive or x lies outside [low, high].
     """

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from . import gaps, tables
-from .config import home
-from .stats import over_seeds
+from .. import gaps, tables
+from ..config import home
+from ..stats import over_seeds
 
 # The grid of the paper's Tables 1 to 3, as far as their shape is known.
 DATASETS = ("cifar10", "cifar100", "cifar10dvs")
@@ -100,7 +100,7 @@ def _with_T(row: pd.Series) -> str:
     return f"{row['network']}, " + (f"T = {row['T']:g}" if pd.notna(row["T"]) else "T not seen")
 
 
-def beside_published(acc: pd.DataFrame, dataset: str, path: Path | None = None) -> pd.DataFrame:
+def reported(acc: pd.DataFrame, dataset: str, path: Path | None = None) -> pd.DataFrame:
     """Published defences on one data set and our networks without any, pixel space, eps 8/255, by PGD accuracy.
 
     Ours are the published kind of network by the sound protocol. "origin" is "reported" or "measured here";

@@ -1,6 +1,6 @@
 """What the published code's habits change, one at a time: one record of kind "deviations" per network.
 
-python -m snnpaper.deviations RUN_NAME ...      (networks of zoo/ by name)
+python -m snnpaper.comparison.deviations RUN_NAME ...      (networks of zoo/ by name)
 
 The published protocol attacks in train mode and keeps the BatchNorm statistics of the attacked batches. A
 "robustness" record has both ends (sound, published); this one has the step between: gradients in train
@@ -20,13 +20,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from . import data, gaps, ledger, tables, zoo
-from .attacks.standard import Attack, threat
-from .config import Run
-from .data import Images
-from .experiment import ATTACKED_IMAGES
-from .pixel import SpikeModel, correct
-from .stats import over_seeds
+from .. import data, gaps, ledger, tables, zoo
+from ..attacks.standard import Attack, threat
+from ..config import Run
+from ..data import Images
+from ..experiment import ATTACKED_IMAGES
+from ..pixel import SpikeModel, correct
+from ..stats import over_seeds
 
 EPS = 8 / 255
 _BATCH = 16  # as published: in train mode the batch is part of the attack
@@ -176,7 +176,7 @@ def missing(root: Path | None = None) -> pd.DataFrame:
     for key in ("train mode", "statistics"):
         if key not in done:
             run = Run.make("cpu")
-            call = f"python -m snnpaper.deviations {run.name}"
+            call = f"python -m snnpaper.comparison.deviations {run.name}"
             rows.append(
                 {"key": key, "command": call, "cost": "some minutes" if run.name in names else "after its training"}
             )
@@ -201,7 +201,7 @@ def record(name: str) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m snnpaper.deviations", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser("python -m snnpaper.comparison.deviations", description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="+", metavar="RUN_NAME")
     names = parser.parse_args(argv).names
     ledger.provenance()  # before anything on disk can change under a long run

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from snnpaper import claims, deviations, ledger, report, tables
+from snnpaper import ledger, tables
+from snnpaper.comparison import claims, deviations, verdicts
 from snnpaper.config import Run, home
 
 VALUES = home() / "book" / "paper_values.yml"
@@ -43,18 +44,18 @@ def at_paper_scale(root, seeds=5, gain=3.0):
 
 
 def clean_gain(copy):
-    rows = report.comparisons(copy / "results", copy / "values.yml")
+    rows = verdicts.comparisons(copy / "results", copy / "values.yml")
     (row,) = rows[(rows["key"] == "clean_gain_avg_range") & (rows["scale"] == "paper")].to_dict("records")
     return row
 
 
 def test_a_removed_record_removes_its_row(copy):
-    before = report.comparisons(copy / "results", copy / "values.yml")
+    before = verdicts.comparisons(copy / "results", copy / "values.yml")
     gone = before[before["seeds"] == "1"].iloc[0]["runs"][0]
     assert tables.accuracies(copy / "results")["run"].eq(gone).any()
     for kind in ("robustness", "train", "sparsity"):
         ledger.path(kind, gone, copy / "results").unlink(missing_ok=True)
-    after = report.comparisons(copy / "results", copy / "values.yml")
+    after = verdicts.comparisons(copy / "results", copy / "values.yml")
     assert not any(gone in runs for runs in after["runs"])
     assert len(after) < len(before)
     assert gone not in set(tables.training(copy / "results")["run"])
@@ -62,9 +63,9 @@ def test_a_removed_record_removes_its_row(copy):
 
 def test_a_changed_record_changes_the_verdict(copy):
     at_paper_scale(copy / "results", gain=3.0)
-    assert clean_gain(copy)["verdict"] == report.HELD
+    assert clean_gain(copy)["verdict"] == verdicts.HELD
     at_paper_scale(copy / "results", gain=-3.0)
-    assert clean_gain(copy)["verdict"] == report.NOT_HELD
+    assert clean_gain(copy)["verdict"] == verdicts.NOT_HELD
 
 
 def test_a_changed_value_of_the_paper_changes_the_verdict(copy):
@@ -72,43 +73,43 @@ def test_a_changed_value_of_the_paper_changes_the_verdict(copy):
     values = yaml.safe_load((copy / "values.yml").read_text())
     values["clean_gain_avg_range"]["value"] = [20, 30]
     (copy / "values.yml").write_text(yaml.safe_dump(values))
-    assert clean_gain(copy)["verdict"] == report.OTHER_SIZE
+    assert clean_gain(copy)["verdict"] == verdicts.OTHER_SIZE
     assert clean_gain(copy)["paper"] == "20 to 30"
 
 
 def test_four_seeds_or_reduced_scale_give_no_verdict(copy):
     at_paper_scale(copy / "results", seeds=4)
     assert clean_gain(copy)["verdict"] == "indicative, no verdict"
-    rows = report.comparisons()
-    assert rows.loc[rows["scale"] == "reduced", "verdict"].isin(report.NO_VERDICT).all()
+    rows = verdicts.comparisons()
+    assert rows.loc[rows["scale"] == "reduced", "verdict"].isin(verdicts.NO_VERDICT).all()
 
 
 def test_unknown_values_are_shown_as_unknown_and_empty_ledgers_are_fine(tmp_path):
-    rows = report.comparisons(tmp_path, VALUES)
-    assert set(rows["key"]) == set(report.paper_values()) and set(rows["ours"]) == {"not measured"}
+    rows = verdicts.comparisons(tmp_path, VALUES)
+    assert set(rows["key"]) == set(verdicts.paper_values()) and set(rows["ours"]) == {"not measured"}
     assert rows.set_index("key").loc["fgsm_max", "paper"] == "not known to us"
     broken = tmp_path / "values.yml"
     broken.write_text("clean_max: {value: 1, text: x}")
     with pytest.raises(ValueError, match="clean_max lacks source"):
-        report.paper_values(broken)
+        verdicts.paper_values(broken)
     broken.write_text("clean_max: {value: 1, text: x, source: y, datset: cifar10}")
     with pytest.raises(ValueError, match="clean_max has datset; allowed: dataset"):
-        report.paper_values(broken)
+        verdicts.paper_values(broken)
 
 
 def test_a_number_of_one_data_set_says_nothing_of_another_and_an_unclear_one_nothing(copy):
     at_paper_scale(copy / "results")
-    rows = report.comparisons(copy / "results", copy / "values.yml").query("scale == 'paper'").set_index("key")
-    assert rows.loc["clean_max", "verdict"] == report.ELSEWHERE  # a number of CIFAR-100, networks of CIFAR-10
+    rows = verdicts.comparisons(copy / "results", copy / "values.yml").query("scale == 'paper'").set_index("key")
+    assert rows.loc["clean_max", "verdict"] == verdicts.ELSEWHERE  # a number of CIFAR-100, networks of CIFAR-10
     values = yaml.safe_load((copy / "values.yml").read_text())
     values["clean_max"]["dataset"] = "cifar10"
     (copy / "values.yml").write_text(yaml.safe_dump(values))
-    rows = report.comparisons(copy / "results", copy / "values.yml").query("scale == 'paper'").set_index("key")
-    assert rows.loc["clean_max", "verdict"] == report.OTHER_SIZE  # 50 against 38.91
+    rows = verdicts.comparisons(copy / "results", copy / "values.yml").query("scale == 'paper'").set_index("key")
+    assert rows.loc["clean_max", "verdict"] == verdicts.OTHER_SIZE  # 50 against 38.91
     values["clean_max"]["unclear"] = True
     (copy / "values.yml").write_text(yaml.safe_dump(values))
-    rows = report.comparisons(copy / "results", copy / "values.yml").query("scale == 'paper'").set_index("key")
-    assert rows.loc["clean_max", "verdict"] == report.UNCLEAR
+    rows = verdicts.comparisons(copy / "results", copy / "values.yml").query("scale == 'paper'").set_index("key")
+    assert rows.loc["clean_max", "verdict"] == verdicts.UNCLEAR
 
 
 def test_a_cell_of_the_papers_tables_once_filled_in_gets_its_verdict(copy):
@@ -116,19 +117,19 @@ def test_a_cell_of_the_papers_tables_once_filled_in_gets_its_verdict(copy):
     values = yaml.safe_load((copy / "values.yml").read_text())
     values["clean_max_cifar10_sew18"]["value"] = 50.2
     (copy / "values.yml").write_text(yaml.safe_dump(values))
-    table = report.printed_cells(report.comparisons(copy / "results", copy / "values.yml"))
+    table = verdicts.printed_cells(verdicts.comparisons(copy / "results", copy / "values.yml"))
     row = table.set_index(["data", "network", "pool"]).loc[("CIFAR-10", "SEW-ResNet-18", "max")]
     assert row["clean: paper"] == "50.2" and row["clean: ours"] == "50.2 ± 0.2"  # seeds at 50.0 to 50.4
-    assert row["verdict"] == report.HELD and row["reading"].endswith("paper scale")
+    assert row["verdict"] == verdicts.HELD and row["reading"].endswith("paper scale")
     assert len(table) == 18 and (table["pgd: paper"] == "?").all()
 
 
 def test_the_sign_rule():
-    cases = {report.HELD: (2, 1), report.UNRESOLVED: (0.5, 1), report.NOT_HELD: (-2, 1)}
+    cases = {verdicts.HELD: (2, 1), verdicts.UNRESOLVED: (0.5, 1), verdicts.NOT_HELD: (-2, 1)}
     for word, (ours, half) in cases.items():
-        assert report.sign_verdict(ours, half, 5, "paper") == word
-        assert report.sign_verdict(ours, half, 4, "paper") == report.INDICATIVE
-        assert report.sign_verdict(ours, half, 5, "reduced") == report.INDICATIVE
+        assert verdicts.sign_verdict(ours, half, 5, "paper") == word
+        assert verdicts.sign_verdict(ours, half, 4, "paper") == verdicts.INDICATIVE
+        assert verdicts.sign_verdict(ours, half, 5, "reduced") == verdicts.INDICATIVE
 
 
 def test_claims_follow_the_records(copy):
@@ -144,7 +145,7 @@ def test_claims_follow_the_records(copy):
             ledger.path("robustness", r["name"], copy / "results").write_text(json.dumps(r))
     said = claims.claims(copy / "results").query("scale == 'paper'")
     (row,) = said[said["quantity"].str.startswith("PGD-7 8/255, spike space, published")].to_dict("records")
-    assert (row["ours"], row["verdict"], row["direction here"]) == ("+10.0 ± 0.0", report.HELD, "as claimed")
+    assert (row["ours"], row["verdict"], row["direction here"]) == ("+10.0 ± 0.0", verdicts.HELD, "as claimed")
     marks = claims.failures(copy / "results")
     mine = marks[marks["where"].str.contains("width 64, 100 epochs") & marks["mark"].str.contains("70 %")]
     assert set(mine["raised"]) == {"0 of 5 networks"}  # from 50 to 30 and from 53 to 20: at most 63 % lost

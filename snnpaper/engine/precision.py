@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from .neurons import IF
+from ..neurons import IF
 
 
 @torch.no_grad()

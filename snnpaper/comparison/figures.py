@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..plots import COLOURS, panels
 from ..stats import FEW
 from ..tables import DATA, attack_text, network_text
-from . import COLOURS, panels
-from .trail import POOLS
+from ..trail.figures import POOLS
 
 # One panel each: a threat model never shares an axis with another.
 SPACES = {
@@ -81,7 +81,7 @@ def depth(acc: pd.DataFrame) -> Figure:
 def defences(reported: pd.DataFrame, ours: pd.DataFrame) -> Figure:
     """Clean against PGD accuracy (per cent), pixel space: reported (hollow) and measured here (filled).
 
-    `reported` is `comparison.defences`; `ours` has dataset, pool, clean, pgd, a row a network.
+    `reported` is `beside.defences`; `ours` has dataset, pool, clean, pgd, a row a network.
     """
     datasets = [d for d in DATA if d in set(reported["dataset"]) | set(ours["dataset"])]
     figure, axes = panels(1, len(datasets), (3.4 * len(datasets) + 1.4, 2.9), sharey=True)

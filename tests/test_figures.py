@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from snnpaper import tables
+from snnpaper.comparison import figures as comparison
 from snnpaper.config import Run
-from snnpaper.plots import comparison, trail
+from snnpaper.trail import figures as trail
 
 
 def drawn(ax, label):

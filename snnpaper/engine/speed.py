@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from . import ledger, plots
+from .. import ledger, plots
 
 WORDS = {"train_step": "train step", "attack": "PGD-7"}
 _AXES = {"T": "time steps T", "width": "width", "batch_size": "batch size", "size": "image side", "arch": "layers"}

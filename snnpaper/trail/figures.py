@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import ConnectionPatch
 
+from ..plots import COLOURS, panels, pixels
 from ..sparsity import THRESHOLDS
-from . import COLOURS, panels, pixels
 
 POOLS = {"max": (COLOURS[0], "o"), "avg": (COLOURS[1], "^")}
 LABELS = {"input": "input", "conv1": "conv1 out", "bn1": "bn1 out", "sn1": "pool in", "maxpool": "pool out"}
@@ -113,7 +113,7 @@ def heatmaps(images: np.ndarray, gradients: dict[str, np.ndarray], names: list[s
 def trail(maps: dict[str, dict[str, np.ndarray]], places: list[str], image: int = 0) -> Figure:
     """The gradient's way back through the first residual block and the stem, as measured on one image.
 
-    `maps` gives per row (a network) the arrays of `trail.maps`; each box is the share of non-zero entries per
+    `maps` gives per row (a network) the arrays of `measure.maps`; each box is the share of non-zero entries per
     position, over T and channels, from 0 (dark) to 1 (bright), with its mean below.
     """
     figure, axes = panels(len(maps), len(places), (9, 1.25 * len(maps) + 0.7))

@@ -1,7 +1,7 @@
 """Chapter 4's own measurements: one record of kind "trail" per trained network, "untrained" per initial one.
 
-python -m snnpaper.trail RUN_NAME ...                           (networks of zoo/ by name)
-python -m snnpaper.trail --untrained --profile sweep --pool max --seeds 0 1 2
+python -m snnpaper.trail.measure RUN_NAME ...                           (networks of zoo/ by name)
+python -m snnpaper.trail.measure --untrained --profile sweep --pool max --seeds 0 1 2
 
 Beside the JSON of seed 0 lies a small .npz with the input gradients of the same four test images and, for
 trained networks, maps of the gradient along the stem and the first residual block.
@@ -20,12 +20,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import data, ledger, zoo
-from .coding import encode
-from .config import PROFILES, Run, parse
-from .data import Images
-from .models import build
-from .sparsity import activation_gradients, live_share, true_class, weight_gradients
+from .. import data, ledger, zoo
+from ..coding import encode
+from ..config import PROFILES, Run, parse
+from ..data import Images
+from ..models import build
+from ..sparsity import activation_gradients, live_share, true_class, weight_gradients
 
 IMAGES = 256
 SHOWN = 4  # the first four test images, in every heatmap of the book
@@ -201,7 +201,7 @@ def _round(value: float) -> float:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m snnpaper.trail", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m snnpaper.trail.measure", description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="RUN_NAME", help="networks of zoo/")
     parser.add_argument("--untrained", action="store_true", help="the networks of these settings before training")
     parser.add_argument("--profile", default="sweep", choices=PROFILES)

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from . import gaps, ledger
-from .config import Run
-from .models import build
-from .sparsity import THRESHOLDS, live_share
-from .stats import over_seeds
-from .tables import CELL, cell, published
-from .trail import STAGES, STEM
+from .. import gaps, ledger
+from ..config import Run
+from ..models import build
+from ..sparsity import THRESHOLDS, live_share
+from ..stats import over_seeds
+from ..tables import CELL, cell, published
+from .measure import STAGES, STEM
 
 MEASURES = (*THRESHOLDS, "norm", "effective")
 BACKWARD = (*STAGES[::-1], *STEM[::-1])  # the places that trained and untrained records share
@@ -168,7 +168,7 @@ def _alike(run: Run, wanted: Run, state: str) -> bool:
 def _missing(wanted: Run, state: str, root: Path | None) -> dict[str, str]:
     if state == "trained":
         return {"command": gaps.command(wanted), "cost": gaps.time_text(wanted, root)}
-    call = gaps.command(wanted).replace("snnpaper train", "snnpaper.trail --untrained")
+    call = gaps.command(wanted).replace("snnpaper train", "snnpaper.trail.measure --untrained")
     return {"command": call, "cost": "under a minute"}
 
 

@@ -1,6 +1,6 @@
 """The paper's claims that carry no number of their own, each as one measured quantity with a rule.
 
-A claim says that a difference is positive; `report.sign_verdict` is the rule. The quantities are fractions
+A claim says that a difference is positive; `verdicts.sign_verdict` is the rule. The quantities are fractions
 where they are accuracies or densities, and are shown in points.
 """
 
@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from . import densities, ledger, tables
-from .report import sign_verdict
-from .stats import over_seeds
+from .. import ledger, tables
+from ..stats import over_seeds
+from ..trail import densities
+from .verdicts import sign_verdict
 
 _COLUMNS = ["claim", "quantity", "ours", "direction here", "where", "seeds", "images", "scale", "verdict", "runs"]
 

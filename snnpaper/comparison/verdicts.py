@@ -10,9 +10,10 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from . import densities, tables
-from .config import home
-from .stats import over_seeds
+from .. import tables
+from ..config import home
+from ..stats import over_seeds
+from ..trail import densities
 
 # The rules. A verdict needs the paper's scale and five seeds; without them a row is "indicative" and says
 # nothing about the paper. With them, the 95 % interval over seeds is compared with the paper's value:
