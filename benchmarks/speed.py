@@ -78,14 +78,14 @@ def interleaved(actions: dict[str, Callable[[], None]], device: str, rounds: int
 
 
 def trained(run: Run) -> dict | None:
-    """Weights of our recorded network of this architecture, whose robust images early exit depends on."""
-    for r in ledger.records("train"):
-        other = Run.from_dict(r["config"])
-        if all(
-            getattr(other, k) == getattr(run, k) for k in ("dataset", "arch", "width", "pool", "coding", "T", "skip")
-        ):
-            return zoo.load(other.name)[1].state_dict()
-    return None
+    """Weights of our longest trained network of this architecture, whose robust images early exit depends on."""
+    free = {k: getattr(run, k) for k in ("epochs", "batch_size", "lr", "weight_decay", "train_images", "seed")}
+    found = [Run.from_dict(r["config"]) for r in ledger.records("train")]
+    alike = [other for other in found if other.but(**free) == run]
+    if not alike:
+        return None
+    longest = max(alike, key=lambda r: (r.epochs * (r.train_images or data.TRAIN_IMAGES[r.dataset]), -r.seed))
+    return zoo.load(longest.name)[1].state_dict()
 
 
 def compare(setting: dict, kinds: dict[str, type], device: str, rounds: int) -> list[dict]:
@@ -159,6 +159,8 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
+    if args.rounds < 2:
+        parser.error(f"--rounds is {args.rounds}; allowed: 2 or more, for quartiles")
     provenance, began = ledger.provenance(), time.monotonic()
     grid = GPU_GRID if args.device.startswith("cuda") else CPU_GRID
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as apart:

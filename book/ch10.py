@@ -16,7 +16,7 @@
 # **The question.** Which of the paper's numbers hold, on what evidence, and what has not been tried yet?
 #
 # This page is computed from `book/paper_values.yml` (what we know of the paper's numbers) and `results/` (one
-# record a network and measurement). Nothing on it is typed: fill in an unknown value, or add a record, and
+# record a network and measurement). No number of ours is typed: fill in an unknown value, or add a record, and
 # the next build shows it.
 
 # %%
@@ -210,12 +210,12 @@ HTML(page.table(grid[["data", "network", "seeds at paper scale", "command", "cos
 # (report-runs)=
 # ## The runs
 #
-# Every trained network behind this book, its hardware and its cost. Its weights are `zoo/<run>.safetensors`, its
-# records `results/<kind>/<run>.json`. Minutes are wall time on machines that did other work beside it (and were
+# Every trained network behind this book, its hardware and its cost. Its weights are `zoo/<run>.safetensors` (large
+# ones in several files), its records `results/<kind>/<run>.json`. Minutes are wall time on machines that did other work beside it (and were
 # sometimes paused): what a run cost there, not how fast it can be.
 
 # %%
-HTML(page.runs_table(["train", "robustness", "sparsity", "theory", "trail", "deviations"]))
+HTML(page.runs_table(["train", "failed", "robustness", "sparsity", "theory", "trail", "deviations"]))
 
 # %% [markdown]
 # Networks before their first step, for what the architecture does by itself:
@@ -230,8 +230,8 @@ HTML(f"<details><summary>untrained networks</summary>{page.runs_table(['untraine
 #   hardware. `make test` reads every table's rule.
 # - **In minutes**: `make book` trains the live parts anew; `zoo.load(run)` checks a network against its record,
 #   and one call of `attacks.standard.robust` gives a recorded accuracy again.
-# - **In hours**: `python -m snnpaper train --profile cpu --pool max --seed 0` trains a recorded network from
-#   nothing. Training differs a little between processors, so expect the accuracy, not the bits.
+# - **In hours**: `SNNPAPER_HOME=/tmp/mine python -m snnpaper train --profile cpu --pool max --seed 0` trains a
+#   recorded network from nothing, into a ledger of your own. Training differs a little between processors, so expect the accuracy, not the bits.
 # - **With a GPU**: `python -m snnpaper train --profile paper --pool max` is the published setting.
 #
 # ## Summary

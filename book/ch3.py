@@ -159,18 +159,19 @@ plots.gradient_trail({f"{run.pool} pooling": rows})
 # %% [markdown]
 # ## Recorded: real images
 #
-# Everything from here on is drawn from `results/`. Each network was trained on 45,000 CIFAR-10 images, with
-# 5,000 held out for validation, and attacked on the first 1,000 test images. The paper's scale is width 64 and
+# Everything from here on is drawn from `results/`. Each network was trained on 45,000 CIFAR images or on
+# as many as its row says, with 5,000 others held out for validation, and attacked on the first 1,000 test images. The paper's scale is width 64 and
 # 100 epochs; each row says whether it is there.
 
 # %%
 recorded = tables.published(tables.accuracies())
 trained = tables.published(tables.training())
 show = trained.assign(**{k: (100 * trained[k]).round(1) for k in ("train", "validation", "test")})
-show.set_index("run")[["width", "epochs", "pool", "seed", "train", "validation", "test", "scale"]]
+show["images"] = show["train_images"].replace(0, 45_000)
+show.set_index("run")[["dataset", "width", "epochs", "images", "pool", "seed", "train", "validation", "test", "scale"]]
 
 # %% [markdown]
-# Accuracies in per cent: on 5,000 training images, on the 5,000 validation images and on all 10,000 test
+# Accuracies in per cent: on (at most) 5,000 training images, on the 5,000 validation images and on all 10,000 test
 # images, with the weights rounded to 16 bits that `zoo/` keeps.
 #
 # ### Pixel space
@@ -198,8 +199,9 @@ tables.trade_off(recorded, "spike")
 # %%
 tables.trade_off(recorded, "spike", protocol="published")
 
-# %% mystnb={"figure": {"name": "fig-ch3-dots", "caption": "Recorded part: width-16 SEW-ResNet-18 on CIFAR-10, 4 epochs, 1,000 test images, pixel space; one dot a seed. Runs: all width-16 rows of the table above."}, "image": {"alt": "Accuracy of networks with max and with average pooling: clean, FGSM and PGD-7 at two radii."}}
+# %% mystnb={"figure": {"name": "fig-ch3-dots", "caption": "Recorded part: width-16 SEW-ResNet-18 on CIFAR-10, 4 epochs, 1,000 test images, pixel space; one dot a seed. Runs: the rows of the table above with that setting."}, "image": {"alt": "Accuracy of networks with max and with average pooling: clean, FGSM and PGD-7 at two radii."}}
 small = recorded[(recorded["width"] == 16) & (recorded["epochs"] == 4) & (recorded["dataset"] == "cifar10")]
+small = small[small["label"] == "SEW-ResNet-18"]
 small = small[small["space"].isin(["clean", "pixel"])]
 small = small.assign(attack=[tables.attack_text(r) for _, r in small.iterrows()])
 plots.accuracy_dots(small, list(dict.fromkeys(small["attack"])))
@@ -214,7 +216,7 @@ HTML(tables.bullets(tables.readings(recorded)))
 # ## Summary
 #
 # - One class of network, one loop, one file of attacks: pool, code, skip, neuron and surrogate are parameters.
-# - The live part is a demonstration on digits. The recorded part is CIFAR-10, each row marked with its scale.
+# - The live part is a demonstration on digits. The recorded part is CIFAR, each row marked with its scale.
 # - Pixel space, spike space and the published protocol give three different answers to "how robust?"; each
 #   has its own table.
 #
@@ -224,4 +226,4 @@ HTML(tables.bullets(tables.readings(recorded)))
 # - `-p neuron ReLU`: which zeros are the pool's and which the neuron's?
 # - `-p surrogate triangular`: a surrogate with compact support has exact zeros of its own.
 # - `-p T 8`: the last two planes of the default are copies of the first two. Does dropping them matter?
-# - `-p profile sweep -p pool avg` (needs CIFAR-10; minutes on one core): a recorded run of your own.
+# - `-p profile sweep -p seed 7` (needs CIFAR-10; minutes on one core): a recorded run of your own.

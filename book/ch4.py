@@ -24,7 +24,7 @@
 # **How to read this page.** Everything is drawn from records (`results/`), nothing is trained here. The gradient is
 # that of the true-class probability $p_y$ of each image, by the output of each layer, over all time steps; density
 # is the share of entries that are not zero, sparsity one minus that. Every figure says how many networks it
-# shows, at which scale, with how many seeds; all are far below the paper's scale, and so *indicative*.
+# shows, at which scale, with how many seeds; what is below the paper's scale is *indicative*.
 
 # %%
 import pandas as pd
@@ -154,7 +154,7 @@ HTML(page.under(figure, "ch4-trail", page.origin(behind)))
 # and three rules for the backward pass, each with the same forward pass and the same gradient arriving:
 
 # %%
-kept = [r for r in ledger.records("trail") if r["config"]["pool"] == "max"]
+kept = [r for r in ledger.records("trail") if r["config"]["pool"] == "max" and r["name"] in set(trained["run"])]
 kept += [r for r in ledger.records("untrained") if r["config"]["pool"] == "max" and r["name"] in set(fresh["run"])]
 kinds, rules, silent = {}, {}, {}
 for r in kept:

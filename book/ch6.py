@@ -53,7 +53,6 @@ MEASURE = "snnpaper.attacks.measure RUN_NAME"
 
 # %%
 rows, curves = tables.rows(), tables.curves()
-curves = curves[curves["profile"] == (4, 0)]
 found = tables.advantage(rows)
 measured = accuracies()
 usual = readings(measured[(measured["width"] == 16) & (measured["epochs"] == 4) & (measured["dataset"] == "cifar10")])
@@ -115,7 +114,7 @@ print(f"{run.label}, {run.pool} pooling, width {run.width}, on {run.dataset} (sc
 # moves in each step, so that the linear model is taken anew before the other half does.
 
 # %% tags=["nbval-ignore-output"]
-splits = data.load(run.dataset)
+splits = {k: v.to(device) for k, v in data.load(run.dataset).items()}
 net = train(run, splits, device, checkpoint=False, progress=False).net.requires_grad_(False)
 test = splits["test"].first(30)
 model, x = target(net, run, test.x, "pixel")
@@ -250,7 +249,7 @@ HTML(tables.shown(tables.per_attack(rows, "spike", 8), MEASURE))
 HTML(tables.shown(tables.advantage_text(found), MEASURE))
 
 # %% [markdown]
-# Fewer than five seeds, and the reduced scale: indicative, no verdict about the paper's own networks.
+# With fewer than five seeds, and at a reduced scale, indicative: no verdict about the paper's own networks.
 #
 # ## Recorded: the checks under these numbers
 #
@@ -316,7 +315,7 @@ HTML(tables.shown(protocol_tables.ladder(), "snnpaper.attacks.protocol RUN_NAME"
 
 # %% [markdown]
 # The published code takes gradients in train mode and judges with statistics that the attacked test batches have moved:
-# the first row less the second is what this adaptation adds, the second less the third is what a gradient of another
+# the first row less the second is what this adaptation changes, the second less the third is what a gradient of another
 # function hides. Only the last iterate counts there: an image that was fooled on the way and came back passes for robust.
 # The box $[0,1]$ leaves a binary entry one way to move, and the last two planes are copies that the
 # attack treats as free.
@@ -370,7 +369,7 @@ picture
 
 # %%
 one_line = "; ".join(f"{name}: {mechanism.verdict(fit)}" for name, fit in fits.items()) or "not recorded yet"
-at_one = curves[curves["radius"] == 1].groupby("threat")["accuracy"].mean()
+at_one = curves[curves["radius"] == 1].groupby("threat", sort=False)["accuracy"].mean()
 summary = [
     "The smallest step an image can make, 1/255, same networks and images: "
     + "; ".join(f"{100 * a:.1f} % stand under {k.removeprefix('pixel, ')}" for k, a in at_one.items() if "pixel" in k)

@@ -29,7 +29,7 @@
 import pandas as pd
 from IPython.display import HTML
 
-from snnpaper import plots
+from snnpaper import ledger, plots
 from snnpaper.engine import speed
 
 plots.use_style()
@@ -51,8 +51,8 @@ HTML(named.drop(columns=speeds).round(2).to_html(index=False, na_rep=""))
 # First images a second, then ratios. The floor is taken twice. On 32 x 32 images the last layers see maps of one or
 # two pixels a side, where most taps of a 3 x 3 kernel meet nothing but padding: they add zeros and get no gradient.
 # Ours leaves them out, and so does the floor; **the floor with every tap** is the network's convolutions as they are
-# written, and as the plain implementation computes them. The first is the stricter measure; the goals below are held
-# to both.
+# written, and as the plain implementation computes them. For a training step the first is the stricter measure, and the goals below are
+# held to both.
 
 # %%
 train, attack = (table[table["what"] == w].set_index(["width", "batch_size"]) for w in ("train step", "PGD-7"))
@@ -137,10 +137,16 @@ HTML(points.round(2).to_html(index=False))
 #
 # Neurons run in SpikingJelly's own kernel, which does all $T$ steps in one launch and is held to the same reference by
 # a test. The step is captured whole as one CUDA graph, data stay on the device as bytes, and several networks can be
-# trained in turn on streams of their own (`python -m snnpaper campaign --device cuda --together 4`). These paths are
-# written and have tests that want a CUDA device; **no GPU record exists yet**, so this page makes no claim about
-# them. `make bench` on a machine with a GPU adds one.
-#
+# trained in turn on streams of their own (`python -m snnpaper campaign --device cuda --together 4`). These paths
+# have tests that want a CUDA device, and `make bench` on a machine with one adds a record of them.
+
+# %%
+gpus = sorted({r["provenance"]["hardware"]["gpu"] for r in ledger.records("speed")} - {None})
+print(
+    "recorded on: " + ", ".join(gpus) if gpus else "No GPU record exists yet, so this page makes no claim about GPUs."
+)
+
+# %% [markdown]
 # ## Summary
 #
 # - Against a plain SpikingJelly implementation, attacks gain most: no weight gradients, early exit.

@@ -13,8 +13,8 @@ import torch
 from . import campaign as campaigns
 from . import data, ledger
 from .campaign import GRID
-from .config import PROFILES, Run, parse
-from .experiment import BATTERY, SHORT_BATTERY, run_all, train_stage
+from .config import PROFILES, Run, add_arguments, check_device, parse
+from .experiment import BATTERY, SHORT_BATTERY, missing, run_all, train_stage
 from .models import ENGINES
 
 
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
     train.add_argument("--profile", default="demo", choices=PROFILES)
     train.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     train.add_argument("--no-measure", action="store_true", help="stop after training")
-    train.add_argument("--short", action="store_true", help="attack at eps 8/255 by the sound protocol only")
+    train.add_argument("--short", action="store_true", help="only the attacks at eps 8/255 by the sound protocol")
     train.add_argument("--render", action="store_true", help="chapter 3 of this run, into rendered/")
     train.add_argument(
         "--engine", default="fast", choices=ENGINES, help="plain: the reference neuron, no captured steps"
@@ -41,8 +41,7 @@ def main(argv: list[str] | None = None) -> int:
     campaign.add_argument("--no-render", action="store_true", help="leave chapter 3 of each cell unrendered")
     status = commands.add_parser("status", help="done, missing and cost of every cell of the grid")
     status.add_argument("--grid", type=Path, default=GRID)
-    for f in fields(Run):
-        train.add_argument(f"--{f.name}", type=_flag if f.type == "bool" else type(f.default), metavar="VALUE")
+    add_arguments(train)
     args = parser.parse_args(argv)
     try:
         if args.command == "fetch":
@@ -51,17 +50,20 @@ def main(argv: list[str] | None = None) -> int:
         elif args.command == "status":
             print(campaigns.status(args.grid))
         elif args.command == "campaign":
+            check_device(args.device)
             options = {"block": args.block, "device": args.device, "budget_minutes": args.budget_minutes}
             options["together"] = args.together
             campaigns.run(args.grid, render_chapter=not args.no_render, **options)
         else:
             run, device = parse({k: getattr(args, k) for k in ("profile", "device", *(f.name for f in fields(Run)))})
             ledger.provenance()  # before anything on disk can change under a long run
+            if not missing(run):
+                print(f"{run.name} is recorded already; another --seed, or SNNPAPER_HOME elsewhere, computes anew")
             if args.no_measure:
                 train_stage(run, device, engine=args.engine)
             else:
                 run_all(run, device, battery=SHORT_BATTERY if args.short else BATTERY, engine=args.engine)
-            if args.render:
+            if args.render and not missing(run):
                 print(campaigns.render(run))
     except (ValueError, RuntimeError) as err:
         print(f"snnpaper: {err}", file=sys.stderr)
@@ -70,12 +72,6 @@ def main(argv: list[str] | None = None) -> int:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 130
     return 0
-
-
-def _flag(text: str) -> bool:
-    if text not in ("True", "False"):
-        raise argparse.ArgumentTypeError(f"{text!r}; allowed: True, False")
-    return text == "True"
 
 
 if __name__ == "__main__":

@@ -15,11 +15,10 @@ import yaml
 
 from . import cost, data, experiment, ledger
 from .config import PROFILES, Run, home
-from .train import OutOfTime
+from .train import Diverged, OutOfTime
 
 GRID = Path(__file__).resolve().parents[1] / "workflow" / "grid.yml"
 _LATER = {"cifar10dvs"}  # data sets of the paper's grid that cannot be trained on yet
-_STAGES = ("train", "robustness", "sparsity")
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,12 @@ class Cell:
 
     def missing(self) -> list[str]:
         """The kinds of record this cell lacks."""
-        return [kind for kind in _STAGES if not ledger.path(kind, self.name).exists()]
+        return experiment.missing(self.run) if self.run else list(experiment.STAGES)
+
+    @property
+    def failed(self) -> bool:
+        """Whether its training diverged, which is recorded and not tried again."""
+        return ledger.path("failed", self.name).exists()
 
 
 def cells(grid: Path = GRID) -> list[Cell]:
@@ -65,9 +69,12 @@ def cells(grid: Path = GRID) -> list[Cell]:
 
     Raises ValueError naming the block and what is wrong in it.
     """
-    blocks = yaml.safe_load(grid.read_text(encoding="utf-8"))
-    if not isinstance(blocks, list):
-        raise ValueError(f"{grid.name} must be a list of blocks")
+    try:
+        blocks = yaml.safe_load(grid.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as err:
+        raise ValueError(f"the grid {grid} cannot be read: {err}") from None
+    if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
+        raise ValueError(f"{grid.name} must be a list of blocks, each with block, profile, fixed, over")
     seen: set[str] = set()
     out = []
     for i, block in enumerate(blocks):
@@ -115,7 +122,7 @@ def run(
         raise ValueError(f"no block of {grid.name} has {block!r} in its name")
     ledger.provenance()  # before anything on disk can change under a long run
     deadline = time.monotonic() + 60 * budget_minutes
-    todo = [c for c in chosen if not c.absent and c.missing()]
+    todo = [c for c in chosen if not c.absent and not c.failed and c.missing()]
     for dataset in sorted({c.run.dataset for c in todo if not data.available(c.run.dataset)}):
         say(f"{dataset} is not on disk and its cells are skipped; python -m snnpaper fetch {dataset}")
     todo = [c for c in todo if data.available(c.run.dataset)]
@@ -124,16 +131,26 @@ def run(
             continue  # trained and measured with an earlier one
         say(f"[{i + 1}/{len(todo)}] {cell.name}: {', '.join(missing)}; left in all: {_left(todo[i:])}")
         try:
-            if together > 1 and "train" in missing:
-                like = [c.run for c in todo[i:] if c.run.dataset == cell.run.dataset and "train" in c.missing()]
+            if together > 1 and "train" in missing and cell.run.coding != "rate":  # its noise has one stream
+                like = [
+                    c.run
+                    for c in todo[i:]
+                    if c.run.dataset == cell.run.dataset and "train" in c.missing() and not c.failed
+                ]
                 experiment.train_together(like[:together], device, deadline)
             experiment.run_all(cell.run, device, deadline=deadline)
         except OutOfTime as stop:
             say(f"time is up ({budget_minutes:g} min). {stop}; left in all: {_left(todo[i:])}")
             return False
+        except Diverged as err:
+            say(f"  failed, and recorded as that: {err}")
+            continue
         if render_chapter:
-            say(f"  chapter 3 of it: {render(cell.run)}")
-    return not any(c.missing() for c in chosen if not c.absent)
+            try:
+                say(f"  chapter 3 of it: {render(cell.run)}")
+            except RuntimeError as err:  # its records are whole; a page that is not drawn is no reason to stop
+                say(f"  {err}")
+    return not any(c.missing() for c in chosen if not c.absent and not c.failed)
 
 
 def render(run: Run) -> Path:
@@ -181,6 +198,8 @@ def status(grid: Path = GRID) -> str:
 def _line(cell: Cell, records: dict[str, dict]) -> str:
     if cell.absent:
         return f"{cell.name:46} data absent"
+    if cell.failed:
+        return f"{cell.name:46} {cell.run.scale:8} failed: {ledger.read('failed', cell.name)['results']['reason']}"
     missing = cell.missing()
     head = _done(records[cell.name]) if "train" not in missing else f"{cell.name:46} {cell.run.scale:8} missing"
     if not missing:
@@ -198,4 +217,8 @@ def _done(record: dict) -> str:
     p = record["provenance"]
     accuracy = f"test {100 * record['results']['test_accuracy']:5.1f} %"
     head = f"{record['name']:46} {record['scale']:8} {accuracy}"
-    return f"{head}  {cost.duration(p['wall_seconds']):>7}  {cost.machine(p['hardware'])}"
+    head += f"  {cost.duration(p['wall_seconds']):>7}  {cost.machine(p['hardware'])}"
+    if not ledger.path("robustness", record["name"]).exists():
+        return head
+    made, whole = len(ledger.read("robustness", record["name"])["results"]["attacks"]), len(experiment.BATTERY)
+    return head if made == whole else f"{head}  {made} of {whole} attacks"

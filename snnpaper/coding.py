@@ -94,9 +94,10 @@ def encode_image(image: Tensor, coding: str, T: int, twin: str = "weighted") -> 
     always sum to one; there the smoothed twin moves the spike. Shapes as in `encode`; raises ValueError on
     another twin and on an image that leaves [0,1], whose 8-bit value would wrap around.
     """
-    low, high = image.detach().aminmax()
-    if low < 0 or high > 1:
-        raise ValueError(f"image values are {low:.3g} to {high:.3g}; allowed: 0 to 1")
+    if not (image.is_cuda and torch.cuda.is_current_stream_capturing()):  # which forbids to wait for values
+        low, high = image.detach().aminmax()
+        if low < 0 or high > 1:
+            raise ValueError(f"image values are {low:.3g} to {high:.3g}; allowed: 0 to 1")
     if twin not in TWINS:
         raise ValueError(f"twin is {twin!r}; allowed: {', '.join(TWINS)}")
     return _ThroughCode.apply(image, coding, T, twin)

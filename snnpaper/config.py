@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -15,6 +16,12 @@ import torch
 def home() -> Path:
     """The folder of results/, zoo/ and the unfinished runs/: SNNPAPER_HOME, else the checkout."""
     return Path(os.environ.get("SNNPAPER_HOME") or Path(__file__).resolve().parents[1])
+
+
+def book() -> Path:
+    """The folder of the chapters: book/ of `home` where it has one, else the checkout's."""
+    own = home() / "book"
+    return own if own.exists() else Path(__file__).resolve().parents[1] / "book"
 
 
 ALLOWED: dict[str, tuple] = {
@@ -36,7 +43,7 @@ RANGE: dict[str, tuple[float, float]] = {
     "batch_size": (2, 4096),
     "lr": (1e-8, 10.0),
     "weight_decay": (0.0, 1.0),
-    "train_images": (0, 50_000),
+    "train_images": (0, 45_000),
     "seed": (0, 2**31 - 1),
 }
 
@@ -147,10 +154,28 @@ def parse(parameters: dict[str, Any]) -> tuple[Run, str]:
         raise ValueError(f"unknown parameter {', '.join(unknown)}; allowed: {', '.join(names)}")
     given = {k: v for k, v in parameters.items() if v is not None}
     profile, device = given.pop("profile", "demo"), given.pop("device", "cpu")
+    check_device(device)
+    return Run.make(profile, **given), device
+
+
+def check_device(device: str) -> None:
+    """Raises ValueError with what this machine has when it lacks `device`."""
     devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))] + ["cuda"] * torch.cuda.is_available()
     if device not in devices:
         raise ValueError(f"device is {device!r}; allowed on this machine: {', '.join(devices)}")
-    return Run.make(profile, **given), device
+
+
+def add_arguments(parser: argparse.ArgumentParser, leave_out: tuple[str, ...] = ()) -> None:
+    """An option for every field of Run but those left out; absent means None, "as the profile says"."""
+    for f in fields(Run):
+        if f.name not in leave_out:
+            parser.add_argument(f"--{f.name}", type=_flag if f.type == "bool" else type(f.default), metavar="VALUE")
+
+
+def _flag(text: str) -> bool:
+    if text not in ("True", "False"):
+        raise argparse.ArgumentTypeError(f"{text!r}; allowed: True, False")
+    return text == "True"
 
 
 def _problem(name: str, value: Any) -> str | None:

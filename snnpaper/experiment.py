@@ -18,8 +18,9 @@ from .config import Run, home
 from .data import Images
 from .engine.precision import differing_spikes
 from .pixel import correct
-from .train import OutOfTime, Trainer, train, write_whole
+from .train import Diverged, OutOfTime, Trainer, train, write_whole
 
+STAGES = ("train", "robustness", "sparsity")
 ATTACKED_IMAGES = 1_000
 _TRAIN_CHECK = 5_000  # training images on which accuracy is measured again in eval mode
 _SPARSITY_IMAGES = {"activation": 256, "weight": 32}
@@ -33,6 +34,11 @@ BATTERY = tuple(
 # A third of the attacks, for wide networks on a CPU: the eps of the paper, by the sound protocol.
 SHORT_BATTERY = tuple(a for a in BATTERY if a.protocol == "sound" and a.eps == 8 / 255)
 _PUBLISHED_BATCH = 16
+
+
+def missing(run: Run) -> list[str]:
+    """The kinds of record this run lacks."""
+    return [kind for kind in STAGES if not ledger.path(kind, run.name).exists()]
 
 
 def run_all(
@@ -59,11 +65,25 @@ def run_all(
 def train_stage(
     run: Run, device: str = "cpu", progress: bool = True, engine: str = "fast", deadline: float = math.inf
 ) -> nn.Module:
-    """Train the network of `run`, or take it from zoo/ when its record exists; returns it in eval mode."""
+    """Train the network of `run`, or take it from zoo/ when its record exists; returns it in eval mode.
+
+    Raises train.Diverged when it has no finite loss, now or by an earlier "failed" record.
+    """
     if ledger.path("train", run.name).exists():
         return zoo.load(run.name, device)[1]
+    if ledger.path("failed", run.name).exists():
+        raise Diverged(f"{ledger.read('failed', run.name)['results']['reason']} (results/failed/{run.name}.json)", 0)
     splits = data.load(run.dataset)
-    return record_training(train(run, splits, device, progress=progress, engine=engine, deadline=deadline), splits)
+    try:
+        done = train(run, splits, device, progress=progress, engine=engine, deadline=deadline)
+    except Diverged as err:
+        _record_failure(run, err)
+        raise
+    return record_training(done, splits, engine=engine)
+
+
+def _record_failure(run: Run, err: Diverged) -> None:
+    ledger.append("failed", run, {"reason": str(err)}, err.seconds)
 
 
 def train_together(runs: Sequence[Run], device: str, deadline: float = math.inf) -> None:
@@ -73,17 +93,23 @@ def train_together(runs: Sequence[Run], device: str, deadline: float = math.inf)
     of the host's time, and says with how many it was trained. Raises train.OutOfTime as `run_all` does.
     """
     splits = {k: v.to(device) for k, v in data.load(runs[0].dataset).items()}
-    trainers = [Trainer(run, splits, device) for run in runs]
-    streams = [torch.cuda.Stream(device) if device.startswith("cuda") else None for _ in runs]
-    while active := [(t, s) for t, s in zip(trainers, streams, strict=True) if not t.finished]:
-        for trainer, stream in active:
+    stream = torch.cuda.Stream if device.startswith("cuda") else lambda _: None
+    pairs = [(Trainer(run, splits, device), stream(device)) for run in runs]
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)  # what was loaded is there before another stream reads it
+    while active := [pair for pair in pairs if not pair[0].finished]:
+        for pair in active:
             if time.monotonic() > deadline:
-                for t in trainers:
+                for t, _ in pairs:
                     t.save()
                 raise OutOfTime(f"stopped in the training of {', '.join(t.run.name for t, _ in active)}")
-            with torch.cuda.stream(stream):
-                trainer.advance()
-    for trainer in trainers:
+            try:
+                with torch.cuda.stream(pair[1]):
+                    pair[0].advance()
+            except Diverged as err:
+                _record_failure(pair[0].run, err)
+                pairs.remove(pair)
+    for trainer, _ in pairs:
         record_training(trainer, splits, together=len(runs))
 
 
@@ -96,7 +122,8 @@ def record_training(done: Trainer, splits: dict[str, Images], **how) -> nn.Modul
     run, net = done.run, zoo.round_(done.net.eval())
     hits = {}
     for split, images in splits.items():
-        part = images.first(_TRAIN_CHECK if split == "train" else 0).to(done.sums.device)
+        part = images.first(min(run.train_images or _TRAIN_CHECK, _TRAIN_CHECK) if split == "train" else 0)
+        part = part.to(done.sums.device)
         hits[split] = correct(net, part.x, part.y, run.coding, run.T)
     results = {f"{split}_accuracy": h.float().mean().item() for split, h in hits.items()}
     results |= {f"{split}_n": len(h) for split, h in hits.items()}
@@ -128,7 +155,7 @@ def robustness_stage(
     if ledger.path("robustness", run.name).exists():
         return
     images, partial = test.first(ATTACKED_IMAGES), home() / "runs" / f"{run.name}.attacks.json"
-    origin = _origin(net, images)
+    origin = zoo.origin(net, images)
     kept = json.loads(partial.read_text()) if partial.exists() else {}
     if kept.get("origin") != origin:
         kept = {"origin": origin, "rows": [], "seconds": 0.0}
@@ -170,8 +197,4 @@ def sparsity_stage(run: Run, net: nn.Module, test: Images) -> None:
         for mode in ("eval", "train"):
             results[f"{kind}_{mode}"] = measure(net, run, images, training=mode == "train")
     used = test.first(max(_SPARSITY_IMAGES.values()))
-    ledger.append("sparsity", run, results, time.monotonic() - began, **_origin(net, used))
-
-
-def _origin(net: nn.Module, images: Images) -> dict[str, str]:
-    return {"weights_sha256": zoo.sha256(net), "data_sha256": images.sha256}
+    ledger.append("sparsity", run, results, time.monotonic() - began, **zoo.origin(net, used))

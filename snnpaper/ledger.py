@@ -1,7 +1,8 @@
 """The ledger: one small JSON per finished piece of work, append-only, with all it follows from.
 
-results/<kind>/<run name>.json. Kinds: train, robustness, sparsity, theory, trail, untrained, deviations,
-attacks, curve, protocol, codings. Every table and figure of the book is a pure function of these files.
+results/<kind>/<run name>.json. Kinds: train, failed, robustness, sparsity, theory, trail, untrained, deviations,
+attacks, curve, protocol, codings; and speed, by device and time. Every table and figure of the book is a pure
+function of these files.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 
 from .config import Run, home
@@ -38,6 +38,14 @@ def folder() -> Path:
 
 def path(kind: str, name: str, root: Path | None = None) -> Path:
     return (root or folder()) / kind / f"{name}.json"
+
+
+def vacant(kind: str, name: str, root: Path | None = None) -> Path:
+    """Where the record will go; raises LedgerError when it is there already."""
+    target = path(kind, name, root)
+    if target.exists():
+        raise LedgerError(f"{kind}/{target.name} is in the ledger already; records are never replaced")
+    return target
 
 
 def append(kind: str, run: Run, results: dict[str, Any], seconds: float, root: Path | None = None, **origin) -> Path:
@@ -89,15 +97,6 @@ def records(kind: str, root: Path | None = None) -> list[dict[str, Any]]:
     return [read(kind, name, root) for name in names]
 
 
-def frame(kind: str, root: Path | None = None) -> pd.DataFrame:
-    """One row a record: name, scale, the configuration, and the results that are plain values."""
-    rows = []
-    for r in records(kind, root):
-        plain = {k: v for k, v in r["results"].items() if not isinstance(v, list | dict)}
-        rows.append({"name": r["name"], "scale": r["scale"]} | r["config"] | plain)
-    return pd.DataFrame(rows)
-
-
 def pack(bits) -> str:
     """Booleans [n] (which images were classified correctly) as base64 text."""
     return base64.b64encode(np.packbits(np.asarray(bits, dtype=bool)).tobytes()).decode()
@@ -120,13 +119,14 @@ def provenance() -> dict[str, Any]:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor and accelerator by name; threads torch may use."""
+    """Processor and accelerator by name; threads torch may use; whether convolutions on the GPU round to TF32."""
     cpu = platform.processor() or platform.machine()
     if (info := Path("/proc/cpuinfo")).exists():
         models = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
         cpu = models[0] if models else cpu
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
-    return {"cpu": cpu, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu}
+    tf32 = {"tf32": torch.backends.cudnn.allow_tf32} if gpu else {}
+    return {"cpu": cpu, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu} | tf32
 
 
 def _code() -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from . import ledger, plots
-from .config import home
+from .config import book
 from .tables import FIVE_SEEDS
 from .tables import reading as scale_and_seeds
 
@@ -96,7 +96,7 @@ def folded(frame: pd.DataFrame, what: str) -> str:
 
 def under(figure: Figure, name: str, below: str = "") -> str:
     """Write the figure as <name>.svg and <name>.pdf; returns the links to both, and `below`."""
-    files = plots.save(figure, home() / "book" / FIGURES, name)
+    files = plots.save(figure, book() / FIGURES, name)
     links = " · ".join(f'<a href="{FIGURES}/{f.name}" download>{f.suffix[1:].upper()}</a>' for f in files)
     return f"<p>Download: {links}</p>{below}"
 
@@ -116,7 +116,7 @@ def runs_table(kinds: Iterable[str], root: Path | None = None) -> str:
         any_ = next(iter(records.values()))
         trained, hardware = records.get("train"), any_["provenance"]["hardware"]
         values = (
-            ["untrained", "", ""]
+            ["failed" if "failed" in records else "untrained", "", ""]
             if trained is None
             else [
                 any_["scale"],

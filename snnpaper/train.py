@@ -30,7 +30,11 @@ _SAVE_EVERY = 60.0  # seconds between checkpoints
 
 
 class Diverged(RuntimeError):
-    """The loss is no longer a number."""
+    """The loss is no longer a number, after `seconds` of training."""
+
+    def __init__(self, message: str, seconds: float) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 class OutOfTime(RuntimeError):
@@ -98,6 +102,8 @@ class Trainer:
         """Write the checkpoint, if this training keeps one."""
         if not self._path:
             return
+        if self.images.x.is_cuda:
+            torch.cuda.synchronize(self.images.x.device)  # steps may still run on another stream
         state = {
             "net": self.net.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -114,25 +120,18 @@ class Trainer:
             self._path.unlink(missing_ok=True)
 
     def _one(self, x: Tensor, y: Tensor) -> Tensor:
-        def step(x, y):
-            return train_step(self.net, self.optimiser, self.run, x, y)
-
         if not self._capture:
-            return step(x, y)
+            return train_step(self.net, self.optimiser, self.run, x, y)
         if self._captured is None:
-            self._captured = Captured(step, (x, y), self._state)
+            self._captured = captured_step(self.net, self.optimiser, self.run, x, y)
         return self._captured(x, y)
-
-    def _state(self) -> list[Tensor]:
-        moments = [t for p in self.optimiser.state.values() for t in p.values()]
-        return [*self.net.state_dict().values(), *moments]
 
     def _end_epoch(self) -> None:
         loss, accuracy = (self.sums / (self.steps * self.run.batch_size)).tolist()
         if not math.isfinite(loss):
-            raise Diverged(
-                f"{self.run.name}: the loss is {loss} in epoch {self.epoch + 1}; try a smaller lr than {self.run.lr}"
-            )
+            self.forget()
+            lower = f"try a smaller lr than {self.run.lr}"
+            raise Diverged(f"{self.run.name}: the loss is {loss} in epoch {self.epoch + 1}; {lower}", self.seconds)
         held = correct(self.net, self.validation.x, self.validation.y, self.run.coding, self.run.T)
         row = {"epoch": self.epoch + 1, "loss": loss, "train_accuracy": accuracy}
         self.curves.append(row | {"validation_accuracy": held.float().mean().item()})
@@ -143,6 +142,11 @@ class Trainer:
         state = torch.load(self._path, map_location=self.images.x.device, weights_only=True)
         self.net.load_state_dict(state["net"])
         self.optimiser.load_state_dict(state["optimiser"])
+        for group in self.optimiser.param_groups:  # the checkpoint may be another device's or engine's
+            group["capturable"] = self.images.x.is_cuda
+        for p, moments in self.optimiser.state.items():
+            for name in ("exp_avg", "exp_avg_sq"):
+                moments[name] = torch.empty_like(p).copy_(moments[name])
         self.epoch, self.step, self.sums, self.curves, self.seconds = state["progress"]
 
 
@@ -206,3 +210,13 @@ def train_step(net: nn.Module, optimiser: torch.optim.Optimizer, run: Run, x: Te
     loss.backward()
     optimiser.step()
     return torch.stack([loss.detach() * len(y), (logits.argmax(1) == y).sum()])
+
+
+def captured_step(net: nn.Module, optimiser: torch.optim.Optimizer, run: Run, x: Tensor, y: Tensor) -> Captured:
+    """`train_step` as one CUDA graph, for batches of the shapes of x and y."""
+
+    def state() -> list[Tensor]:
+        moments = [t for p in optimiser.state.values() for t in p.values()]
+        return [*net.state_dict().values(), *moments]
+
+    return Captured(lambda x, y: train_step(net, optimiser, run, x, y), (x, y), state)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from . import ledger
 from .config import Run, home
+from .data import Images
 from .models import build
 from .stats import wilson
 
@@ -40,6 +41,11 @@ def sha256(net: nn.Module) -> str:
     for name, tensor in sorted(_halves(net).items()):
         digest.update(name.encode() + tensor.numpy().tobytes())
     return digest.hexdigest()
+
+
+def origin(net: nn.Module, images: Images) -> dict[str, str]:
+    """What a measurement follows from, for its record: checksums of the network and of the images."""
+    return {"weights_sha256": sha256(net), "data_sha256": images.sha256}
 
 
 def save(run: Run, net: nn.Module) -> None:

@@ -1,6 +1,7 @@
 """The grid: what it holds, that a campaign ends the same however often it is stopped, and what status says."""
 
 import json
+import math
 import os
 import random
 import signal
@@ -12,6 +13,7 @@ import pytest
 import yaml
 
 from snnpaper import campaign, cost, data, experiment, ledger, zoo
+from snnpaper import train as train_module
 from snnpaper.campaign import GRID, cells
 from snnpaper.config import Run
 from snnpaper.train import OutOfTime
@@ -30,9 +32,9 @@ def grid(path, blocks):
     return path
 
 
-def demo(path, **fixed):
+def demo(path, seeds=(0, 1), pools=("max", "avg"), **fixed):
     """Four cells on digits: two pools, two seeds."""
-    over = {"seed": [0, 1], "pool": ["max", "avg"]}
+    over = {"seed": list(seeds), "pool": list(pools)}
     return grid(path, [{"block": "demo", "profile": "demo", "fixed": TINY | fixed, "over": over}])
 
 
@@ -66,6 +68,36 @@ def test_the_grid_holds_the_paper_s_cells_once_each():
 def test_a_wrong_grid_is_told_where(tmp_path, block, message):
     with pytest.raises(ValueError, match=message):
         cells(grid(tmp_path / "g.yml", [{"block": "b"} | block]))
+
+
+@pytest.mark.parametrize("together", [1, 2])
+def test_a_run_that_fails_is_recorded_as_failed_and_the_rest_goes_on(home, few_images, tmp_path, monkeypatch, together):
+    file = demo(tmp_path / "g.yml", seeds=[0])
+    bad, said = cells(file)[0].run, []
+    step = train_module.train_step
+    monkeypatch.setattr(
+        train_module,
+        "train_step",
+        lambda net, opt, run, x, y: step(net, opt, run, x, y) * (math.nan if run == bad else 1),
+    )
+    assert campaign.run(file, together=together, render_chapter=False, say=said.append)
+    assert {k: len(v) for k, v in results(home).items()} == {"failed": 1, "train": 1, "robustness": 1, "sparsity": 1}
+    assert "demo: 1 of 2 cells done" in campaign.status(file) and "failed: " in campaign.status(file)
+    assert any("failed, and recorded as that" in line for line in said) and not list((home / "runs").glob("*"))
+    said.clear()
+    assert campaign.run(file, render_chapter=False, say=said.append) and not said
+    with pytest.raises(train_module.Diverged, match="results/failed"):
+        experiment.run_all(bad, progress=False)
+
+
+def test_a_page_that_is_not_drawn_stops_no_campaign(home, few_images, tmp_path, monkeypatch):
+    def broken(run):
+        raise RuntimeError("no papermill")
+
+    monkeypatch.setattr(campaign, "render", broken)
+    said = []
+    file = demo(tmp_path / "g.yml", seeds=[0], pools=["max"])
+    assert campaign.run(file, say=said.append) and "  no papermill" in said
 
 
 def test_four_cells_end_to_end(home, few_images, tmp_path):
@@ -127,6 +159,8 @@ def test_status_names_what_is_missing_with_command_and_cost(home, few_images, tm
     text = campaign.status(file)
     assert "images: 0 of 2 cells done" in text and "lacks robustness, sparsity" in text
     assert "about 10 min (from 1 run at width 16 on this machine)" in text
+    ledger.append("robustness", run, {"attacks": [{}]}, 1.0)
+    assert f"1 of {len(experiment.BATTERY)} attacks" in campaign.status(file)
     monkeypatch.setenv("SNNPAPER_DATA", str(tmp_path / "nowhere"))
     assert "data absent: python -m snnpaper fetch cifar10" in campaign.status(file)
 

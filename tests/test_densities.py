@@ -56,6 +56,12 @@ def test_the_main_cell_is_the_published_one_with_most_seeds_and_its_untrained_tw
     main = densities.main_cell(densities.frame(root))
     assert set(main["state"]) == {"trained", "untrained"} and set(main["label"]) == {"SEW-ResNet-18"}
     assert main[main["state"] == "trained"]["run"].nunique() == 4
+    other = densities.frame(root).query("state == 'trained'").assign(dataset="digits", width=512)
+    both = pd.concat([densities.frame(root), other.assign(run=other["run"] + "-other")])
+    for run in main.query("state == 'trained'")["run"].unique():
+        ledger.path("trail", run, root).parent.mkdir(exist_ok=True)
+        ledger.path("trail", run, root).touch()
+    assert set(densities.main_cell(both, root)["dataset"]) == set(main["dataset"])  # whose maps can be drawn
     with pytest.raises(ValueError, match="both pools"):
         densities.main_cell(densities.frame(root).query("pool == 'max'"))
 

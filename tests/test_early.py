@@ -1,5 +1,7 @@
 """Early exit changes the cost of a worst-case attack, and nothing else."""
 
+import copy
+
 import pytest
 import torch
 
@@ -66,7 +68,7 @@ def test_a_fooled_image_keeps_what_fooled_it(attacked):
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_captured_attack_is_the_eager_attack(attacked, monkeypatch):
-    model, x, y = (a.to("cuda") for a in attacked)
+    model, x, y = (copy.deepcopy(a).to("cuda") for a in attacked)
     settings = {"eps": 6 / 255, "alpha": 2 / 255, "steps": 5, "batch_size": 16}
     a = pgd_any_iterate(model, x, y, **settings)
     monkeypatch.setattr("snnpaper.attacks.early.Captured", lambda step, *args, **kwargs: step)

@@ -1,6 +1,7 @@
 """The per-image worst case, its records, and what is drawn from them."""
 
 import json
+import shutil
 from functools import partial
 
 import numpy as np
@@ -131,6 +132,7 @@ def home(tmp_path_factory):
             patch.setattr(measure, name, value)
         patch.setattr("snnpaper.attacks.bits.BUDGETS", (1, 64))
         patch.setattr(protocol, "IMAGES", 8)
+        patch.setattr(tables, "SHOWN", RUN)
         for pool in ("max", "avg"):
             run = RUN.but(pool=pool)
             splits = data.load("digits")
@@ -152,6 +154,18 @@ def test_records_hold_what_was_measured(home):
         difference = np.load(file.with_suffix(".npz"))["difference"]
         assert difference.shape == (6, 3, 32, 32) and np.abs(difference).max() <= 16
         assert list(b["checks"]) == ["weighted", "smoothed"] and len(b["checks"]["smoothed"]["checks"]) == 15
+
+
+def test_the_records_of_another_cell_stay_out_of_the_tables(home, tmp_path):
+    other = RUN.but(width=8)
+    for kind in ("attacks", "curve"):
+        shutil.copytree(home / "results" / kind, tmp_path / kind)
+        one = json.loads(next((tmp_path / kind).glob("*.json")).read_text())
+        one |= {"name": other.name, "config": other.to_dict()}
+        (tmp_path / kind / f"{other.name}.json").write_text(json.dumps(one))
+    for table in (tables.rows, tables.curves, tables.outsider, check_tables.checks):
+        assert len(table(tmp_path)) == len(table(home / "results")) > 0
+    assert check_tables.checks(tmp_path).equals(check_tables.checks(home / "results"))
 
 
 def test_curves_fall_and_begin_at_the_clean_accuracy(home):
@@ -210,38 +224,3 @@ def test_the_advantage_is_paired_and_the_answer_follows_from_it():
     assert "75.0 % (max) and 25.0 %" in sentence and "below chance for both pools" in sentence
     worst = battery([1, 1, 1, 0] * many, [1, 0, 0, 0] * many, tables.WORST)
     assert "max pooling is ahead, indicative" in tables.answer(tables.advantage(pd.DataFrame([*plain, *worst])))[0]
-
-
-def made(effect: dict[str, float], seed=0):
-    """600 images of three networks whose least radius is a linear function of some predictors, and noise."""
-    rng = np.random.default_rng(seed)
-    frame = pd.DataFrame(rng.normal(size=(600, 5)), columns=[*mechanism.KNOWN, *mechanism.SPARSITY])
-    frame["least"] = sum(b * frame[k] for k, b in effect.items()) + 0.3 * rng.normal(size=600)
-    return frame.assign(run=np.repeat(["a", "b", "c"], 200))
-
-
-@pytest.fixture
-def few_draws(monkeypatch):
-    monkeypatch.setattr(mechanism, "DRAWS", 60)
-
-
-def test_the_regression_finds_what_was_put_in(few_draws):
-    found = mechanism.regress(made({"margin": 1.0, "log l1": -0.5})).set_index("predictor")
-    assert (
-        found.loc["margin", "low"] < 1.0 < found.loc["margin", "high"] or abs(found.loc["margin", "together"] - 1) < 0.1
-    )
-    assert mechanism.verdict(found.reset_index()) == "sparsity adds nothing worth naming once norm and margin are known"
-    helps = mechanism.verdict(mechanism.regress(made({"margin": 1.0, "l0": -0.8})))
-    assert helps == "sparsity adds something beside norm and margin (l0: sparser is more robust)"
-    against = mechanism.verdict(mechanism.regress(made({"margin": 1.0, "log effective": 0.8})))
-    assert against == "what sparsity adds has the other sign (log effective: sparser is less robust)"
-    with pytest.raises(ValueError, match="needed: two"):
-        mechanism.regress(made({"margin": 1.0}).assign(run="a"))
-
-
-def test_a_confounded_predictor_is_seen_through(few_draws):
-    """Sparsity that only follows the norm explains alone, and nothing once the norm is in."""
-    frame = made({"log l1": -1.0})
-    frame["l0"] = frame["log l1"] + 0.5 * np.random.default_rng(1).normal(size=600)
-    found = mechanism.regress(frame).set_index("predictor")
-    assert found.loc["l0", "alone high"] < -0.3 and abs(found.loc["l0", "together"]) < 0.1

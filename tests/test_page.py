@@ -70,6 +70,7 @@ def test_every_run_a_chapter_names_has_its_row_in_the_report():
 
 def test_figures_are_written_twice_the_same(tmp_path, monkeypatch):
     monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
+    (tmp_path / "book").mkdir()
     plots.use_style()
     folder, seen = tmp_path / "book" / page.FIGURES, []
     for _ in range(2):

@@ -107,7 +107,12 @@ def test_records_and_their_arrays(tmp_path, monkeypatch, splits, net):
     assert np.array_equal(y, small["test"].y[:4].numpy())
     assert "layer1.0.sn2 share" in measure.arrays("trail", RUN.name)
     assert all(0 < r["live"] <= 1 for r in ledger.read("trail", RUN.name)["results"]["weight_eval"])
-    np.savez(ledger.path("trail", RUN.name).with_suffix(".npz"), other=np.zeros(1))
+    arrays = ledger.path("trail", RUN.name).with_suffix(".npz")
+    before = arrays.stat().st_mtime_ns
+    with pytest.raises(ledger.LedgerError, match="records are never replaced"):
+        measure.record("trail", RUN, net, small)
+    assert arrays.stat().st_mtime_ns == before  # refused before anything was written
+    np.savez(arrays, other=np.zeros(1))
     with pytest.raises(ledger.LedgerError, match="differs from the checksum"):
         measure.arrays("trail", RUN.name)
 

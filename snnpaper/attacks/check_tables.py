@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from .. import ledger
+from .tables import records
 
 WORDS = {True: "pass", False: "FAIL", None: "–"}
 
 
 def reports(root: Path | None = None) -> Iterator[tuple[str, str, dict]]:
     """Network, column heading (space, radius, gradient) and the report of `snnpaper.checks`, for all that were made."""
-    for record in ledger.records("attacks", root):
+    for record in records("attacks", root):
         for b in record["results"]["batteries"]:
             for twin, report in b["checks"].items():
                 gradient = f", {twin} twin" if b["space"] == "pixel" else ""

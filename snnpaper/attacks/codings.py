@@ -77,8 +77,7 @@ def record(coding: str) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         results = {"n": len(images), "eps": EPS, "attacks": rows(net, run, images)}
-    origin = {"weights_sha256": zoo.sha256(net), "data_sha256": images.sha256}
-    ledger.append("codings", run, results, time.monotonic() - began, **origin)
+    ledger.append("codings", run, results, time.monotonic() - began, **zoo.origin(net, images))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .. import checks, data, ledger, sparsity, zoo
+from .. import checks, command, data, ledger, sparsity, zoo
 from ..coding import encode
 from ..config import Run
 from ..data import CLASSES, Images
@@ -189,19 +189,20 @@ def record(name: str, kind: str, progress: bool = True) -> None:
             file = ledger.path(kind, name).with_suffix(".npz")
             file.parent.mkdir(parents=True, exist_ok=True)
             np.savez_compressed(file, difference=stored)
-    origin = {"weights_sha256": zoo.sha256(net), "data_sha256": images.sha256}
-    ledger.append(kind, run, results, time.monotonic() - began, **origin)
+    ledger.append(kind, run, results, time.monotonic() - began, **zoo.origin(net, images))
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m snnpaper.attacks.measure", description=__doc__)
-    parser.add_argument("names", nargs="+", metavar="RUN_NAME")
+    parser = argparse.ArgumentParser(prog="python -m snnpaper.attacks.measure", description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="+", metavar="RUN_NAME", help="networks of zoo/")
     parser.add_argument("--only", choices=("attacks", "curve"))
-    args = parser.parse_args(argv)
-    ledger.provenance()  # before anything on disk can change under a long run
-    for name in args.names:
-        for kind in ("attacks", "curve") if args.only is None else (args.only,):
-            record(name, kind)
+
+    def work(args: argparse.Namespace) -> None:
+        for name in args.names:
+            for kind in ("attacks", "curve") if args.only is None else (args.only,):
+                record(name, kind)
+
+    command.run(parser, argv, work)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import ledger
 from ..config import Run
+from .tables import records
 
 KNOWN = ["log l1", "margin"]  # norm and margin, which first-order theory says decide
 SPARSITY = ["l0", "log effective", "l0 at pool"]
@@ -23,7 +23,7 @@ def images(threat: str, root: Path | None = None) -> pd.DataFrame:
     effective (log2 of (L1/L2)^2), log l1 (log2), margin (p_y minus the largest other probability).
     """
     frames = []
-    for record in ledger.records("curve", root):
+    for record in records("curve", root):
         run, r = Run.from_dict(record["config"]), record["results"]
         found, g = r["threats"][threat], {k: np.array(v) for k, v in r["gradient"].items()}
         radii, first = np.array([*found["radii"], 2 * found["radii"][-1]], float), np.array(found["first"])

@@ -7,7 +7,6 @@ PGD-7 in spike space at 8/255, on the same images; each row changes one habit.
 
 from __future__ import annotations
 
-import argparse
 import copy
 import time
 
@@ -15,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .. import data, ledger, zoo
+from .. import command, data, ledger, zoo
 from ..config import Run
 from ..data import Images
 from .early import pgd_any_iterate
@@ -95,17 +94,12 @@ def record(name: str) -> None:
         {"variant": k, "accuracy": v.float().mean().item(), "correct": ledger.pack(v)}
         for k, v in habits(net, run, images).items()
     ]
-    origin = {"weights_sha256": zoo.sha256(net), "data_sha256": images.sha256}
-    ledger.append("protocol", run, {"n": len(images), "variants": rows}, time.monotonic() - began, **origin)
+    results = {"n": len(images), "variants": rows}
+    ledger.append("protocol", run, results, time.monotonic() - began, **zoo.origin(net, images))
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m snnpaper.attacks.protocol", description=__doc__)
-    parser.add_argument("names", nargs="+", metavar="RUN_NAME")
-    names = parser.parse_args(argv).names
-    ledger.provenance()  # before anything on disk can change under a long run
-    for name in names:
-        record(name)
+    command.over_networks("snnpaper.attacks.protocol", __doc__, "protocol", record, argv)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,13 @@ from .. import ledger
 from ..config import Run
 from ..stats import over_seeds
 from ..tables import interval_text
+from .tables import records
 
 
 def ladder(root: Path | None = None) -> pd.DataFrame:
     """The published protocol's habits: per cent standing under each variant, mean over seeds, by pool."""
     found = []
-    for record in ledger.records("protocol", root):
+    for record in records("protocol", root):
         run = Run.from_dict(record["config"])
         for v in record["results"]["variants"]:
             found.append({"variant": v["variant"], "pool": run.pool, "seed": run.seed, "accuracy": v["accuracy"]})

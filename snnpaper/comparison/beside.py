@@ -8,7 +8,7 @@ import pandas as pd
 import yaml
 
 from .. import gaps, tables
-from ..config import home
+from ..config import book
 from ..stats import over_seeds
 
 # The grid of the paper's Tables 1 to 3, as far as their shape is known.
@@ -79,7 +79,7 @@ def generalisation(learned: pd.DataFrame) -> pd.DataFrame:
 def defences(path: Path | None = None) -> pd.DataFrame:
     """book/published_defences.yml, one row a method: data, network, T, method, adversarial, clean, fgsm, pgd
     (per cent), attack, source, read. Raises ValueError naming a group without source or with other numbers."""
-    groups = yaml.safe_load((path or home() / "book" / "published_defences.yml").read_text(encoding="utf-8"))
+    groups = yaml.safe_load((path or book() / "published_defences.yml").read_text(encoding="utf-8"))
     rows = []
     for group in groups:
         if not group.get("source") or group.get("read") not in ("primary", "secondary"):

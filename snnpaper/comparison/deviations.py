@@ -9,7 +9,6 @@ mode, accuracy with the statistics of training.
 
 from __future__ import annotations
 
-import argparse
 import copy
 import time
 from collections.abc import Callable
@@ -20,7 +19,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from .. import data, gaps, ledger, tables, zoo
+from .. import command, data, gaps, ledger, tables, zoo
 from ..attacks.standard import Attack, threat
 from ..config import Run
 from ..data import Images
@@ -196,17 +195,11 @@ def record(name: str) -> None:
     run, net = zoo.load(name)
     images, began = data.load(run.dataset)["test"].first(ATTACKED_IMAGES), time.monotonic()
     results = measure(net, run, images)
-    origin = {"weights_sha256": zoo.sha256(net), "data_sha256": images.sha256}
-    ledger.append("deviations", run, results, time.monotonic() - began, **origin)
+    ledger.append("deviations", run, results, time.monotonic() - began, **zoo.origin(net, images))
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser("python -m snnpaper.comparison.deviations", description=__doc__.split("\n")[0])
-    parser.add_argument("names", nargs="+", metavar="RUN_NAME")
-    names = parser.parse_args(argv).names
-    ledger.provenance()  # before anything on disk can change under a long run
-    for name in names:
-        record(name)
+    command.over_networks("snnpaper.comparison.deviations", __doc__, "deviations", record, argv)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pandas as pd
 import yaml
 
 from .. import tables
-from ..config import home
+from ..config import book
 from ..stats import over_seeds
 from ..trail import densities
 
@@ -56,7 +56,7 @@ def paper_values(path: Path | None = None) -> dict[str, dict]:
 
     Raises ValueError naming an entry that lacks one of the first three or has an unknown key.
     """
-    values = yaml.safe_load((path or home() / "book" / "paper_values.yml").read_text(encoding="utf-8"))
+    values = yaml.safe_load((path or book() / "paper_values.yml").read_text(encoding="utf-8"))
     for key, entry in values.items():
         if missing := {"value", "text", "source"} - set(entry):
             raise ValueError(f"{key} lacks {', '.join(sorted(missing))}; allowed null, but present")

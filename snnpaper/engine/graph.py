@@ -13,12 +13,17 @@ class Captured:
 
     `step` maps CUDA tensors of fixed shapes to one or several and must not wait for the device. `state` is
     everything it changes (weights, buffers, optimiser state): the warm-up that capture needs runs the step
-    for real, and the state is put back afterwards. What a call returns is overwritten by the next call.
+    for real, and the state, that of the device's random numbers included, is put back afterwards. What a call
+    returns is overwritten by the next call.
     """
 
     def __init__(self, step: Callable, inputs: Iterable[Tensor], state: Callable[[], list[Tensor]]):
         self._inputs = [i.clone() for i in inputs]
-        before = [t.clone() for t in state()]
+        with torch.cuda.device(self._inputs[0].device):
+            self._capture(step, state)
+
+    def _capture(self, step: Callable, state: Callable[[], list[Tensor]]) -> None:
+        before, random = [t.clone() for t in state()], torch.cuda.get_rng_state()
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -26,8 +31,10 @@ class Captured:
                 step(*self._inputs)
         torch.cuda.current_stream().wait_stream(side)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        # on a stream of its own: graphs captured on one stream share cuBLAS's workspace, and may be replayed at once
+        with torch.cuda.graph(self._graph, stream=side):
             self._output = step(*self._inputs)
+        torch.cuda.set_rng_state(random)
         after = state()
         for i, tensor in enumerate(after):  # state that did not exist before (Adam's moments) starts at zero
             tensor.copy_(before[i]) if i < len(before) else tensor.zero_()

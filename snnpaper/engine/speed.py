@@ -29,7 +29,7 @@ def _rows(rows: list[dict]) -> pd.DataFrame:
 def compared(record: dict) -> pd.DataFrame:
     """One row a setting and task: images a second of each contender, and ours against plain and floor."""
     frame = _rows(record["results"]["compared"])
-    keys = ["width", "batch_size", "what"]
+    keys = [k for k in (*_AXES, "what") if k in frame]
     rate = frame.pivot(index=keys, columns="contender", values="images_per_s")
     out = pd.DataFrame(index=rate.index)
     for name in ("plain", "ours", "ours, early exit"):
@@ -51,9 +51,9 @@ def spread(record: dict) -> float:
 def variants(record: dict) -> pd.DataFrame:
     """Time of each variant over ours, one column a setting and task."""
     frame = _rows(record["results"]["variants"])
-    frame["setting"] = (
-        frame["what"] + ", width " + frame["width"].astype(str) + ", batch " + frame["batch_size"].astype(str)
-    )
+    frame["setting"] = frame["what"]
+    for axis in (a for a in _AXES if a in frame):
+        frame["setting"] += f", {_AXES[axis]} ".replace("batch size", "batch") + frame[axis].astype(str)
     wide = frame.pivot(index="contender", columns="setting", values="median")
     order = [c for c in frame["contender"].drop_duplicates() if c != "ours"]
     return wide.loc[order] / wide.loc["ours"]

@@ -5,7 +5,6 @@ python -m snnpaper.theory.measure RUN_NAME ...      (networks of zoo/ by name)
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
 
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from .. import data, ledger, zoo
+from .. import command, data, ledger, zoo
 from ..attacks.standard import Attack, threat
 from ..config import Run
 from ..data import Images
@@ -165,17 +164,11 @@ def record(name: str, progress: bool = True) -> None:
     images = data.load(run.dataset)["test"].first(IMAGES)
     began = time.monotonic()
     results = measure(net, run, images, progress)
-    origin = {"weights_sha256": zoo.sha256(net), "data_sha256": images.sha256}
-    ledger.append("theory", run, results, time.monotonic() - began, **origin)
+    ledger.append("theory", run, results, time.monotonic() - began, **zoo.origin(net, images))
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m snnpaper.theory.measure", description=__doc__)
-    parser.add_argument("names", nargs="+", metavar="RUN_NAME")
-    names = parser.parse_args(argv).names
-    ledger.provenance()  # before anything on disk can change under a long run
-    for name in names:
-        record(name)
+    command.over_networks("snnpaper.theory.measure", __doc__, "theory", record, argv)
 
 
 if __name__ == "__main__":

@@ -84,19 +84,23 @@ def _places(layers: list[str]) -> dict[str, str]:
     return {name: known.get(name, "") for name in layers}
 
 
-def main_cell(found: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the trained published cell with the most seeds (then the widest) that has both pools, and of
-    the same network untrained. Raises ValueError when no cell has both pools."""
+def main_cell(found: pd.DataFrame, root: Path | None = None) -> pd.DataFrame:
+    """Rows of the trained published cell that has both pools, and of the same network untrained.
+
+    Of several: one whose pools both have "trail" records, then the one with the most seeds, then the widest.
+    Raises ValueError when no cell has both pools.
+    """
     trained = published(found[found["state"] == "trained"])
     keys = [k for k in CELL if k != "pool"]
     ranked = []
     for values, part in trained.groupby(keys, sort=False):
         seeds = part.groupby("pool")["seed"].nunique()
         if len(seeds) == 2:
-            ranked.append((seeds.min(), values[keys.index("width")], values))
+            drawn = part.loc[[ledger.path("trail", run, root).exists() for run in part["run"]], "pool"].nunique()
+            ranked.append((drawn, seeds.min(), values[keys.index("width")], values))
     if not ranked:
         raise ValueError("no published network is recorded with both pools; allowed: a ledger with one cell of each")
-    best = dict(zip(keys, max(ranked)[2], strict=True))
+    best = dict(zip(keys, max(ranked)[-1], strict=True))
     alike = [k for k in ("dataset", "label", "width", "variant")]
     is_cell = (trained[list(best)] == pd.Series(best)).all(axis=1)
     before = found[found["state"] == "untrained"]

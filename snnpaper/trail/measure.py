@@ -20,9 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .. import data, ledger, zoo
+from .. import command, data, ledger, zoo
 from ..coding import encode
-from ..config import PROFILES, Run, parse
+from ..config import PROFILES, Run, add_arguments, parse
 from ..data import Images
 from ..models import build
 from ..sparsity import activation_gradients, live_share, true_class, weight_gradients
@@ -149,12 +149,16 @@ def untrained(net: nn.Module, run: Run, images: Images) -> dict:
 
 
 def record(kind: str, run: Run, net: nn.Module, splits: dict[str, Images]) -> None:
-    """Measure one network on the first test images and append the record, for seed 0 with its arrays."""
+    """Measure one network on the first test images and append the record, for seed 0 with its arrays.
+
+    Raises ledger.LedgerError when the record exists, before its arrays are touched.
+    """
+    ledger.vacant(kind, run.name)
     images, began = splits["test"].first(IMAGES), time.monotonic()
     with torch.random.fork_rng():
         torch.manual_seed(run.seed)  # rate coding draws its spikes
         results = measure(net, run, images) if kind == "trail" else untrained(net, run, images)
-    origin = {"weights_sha256": zoo.sha256(net), "data_sha256": images.sha256}
+    origin = zoo.origin(net, images)
     if run.seed == 0:  # the figures that show single networks show this one
         origin["arrays_sha256"] = _write_arrays(kind, run, net, images.first(SHOWN))
     ledger.append(kind, run, results, time.monotonic() - began, **origin)
@@ -206,20 +210,22 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--untrained", action="store_true", help="the networks of these settings before training")
     parser.add_argument("--profile", default="sweep", choices=PROFILES)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    for f in fields(Run):
-        if f.name != "seed":
-            parser.add_argument(f"--{f.name}", type=type(f.default))
-    args = parser.parse_args(argv)
-    ledger.provenance()  # before anything on disk can change under a long run
-    for name in args.names:
-        run, net = zoo.load(name)
-        record("trail", run, net, data.load(run.dataset))
-    if args.untrained:
-        given = {f.name: getattr(args, f.name) for f in fields(Run) if f.name != "seed"}
-        for seed in args.seeds:
-            run, _ = parse({"profile": args.profile, "seed": seed} | given)
-            splits = data.load(run.dataset)
-            record("untrained", run, warmed(run, splits["train"]), splits)
+    add_arguments(parser, leave_out=("seed",))
+
+    def work(args: argparse.Namespace) -> None:
+        if not args.names and not args.untrained:
+            parser.error("nothing to measure; allowed: RUN_NAME ..., --untrained")
+        for name in args.names:
+            run, net = zoo.load(name)
+            record("trail", run, net, data.load(run.dataset))
+        if args.untrained:
+            given = {f.name: getattr(args, f.name) for f in fields(Run) if f.name != "seed"}
+            for seed in args.seeds:
+                run, _ = parse({"profile": args.profile, "seed": seed} | given)
+                splits = data.load(run.dataset)
+                record("untrained", run, warmed(run, splits["train"]), splits)
+
+    command.run(parser, argv, work)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,37 @@
+"""The command line of measurements on networks of zoo/: names in, a record each out, errors in one line."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+
+from . import ledger
+
+Work = Callable[[argparse.Namespace], None]
+
+
+def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, work: Work) -> None:
+    """Parse, note the code's version, work; a wrong value or missing file ends in its message and exit status 2."""
+    args = parser.parse_args(argv)
+    ledger.provenance()  # before anything on disk can change under a long run
+    try:
+        work(args)
+    except (ValueError, RuntimeError) as err:
+        parser.exit(2, f"{parser.prog}: {err}\n")
+
+
+def over_networks(
+    module: str, text: str, kind: str, record: Callable[[str], None], argv: Sequence[str] | None = None
+) -> None:
+    """The command `python -m <module> RUN_NAME ...`: one record of `kind` per network that lacks it."""
+    parser = argparse.ArgumentParser(f"python -m {module}", description=text.split("\n")[0])
+    parser.add_argument("names", nargs="+", metavar="RUN_NAME", help="networks of zoo/")
+
+    def work(args: argparse.Namespace) -> None:
+        for name in args.names:
+            if ledger.path(kind, name).exists():
+                print(f"{kind}/{name}.json is recorded already")
+            else:
+                record(name)
+
+    run(parser, argv, work)

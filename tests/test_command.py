@@ -1,0 +1,70 @@
+"""What a user may type wrong at a command line ends in one line that says what is allowed."""
+
+import pytest
+
+from snnpaper import command, config, ledger
+from snnpaper.__main__ import main
+from snnpaper.attacks import measure as attacks
+from snnpaper.comparison import deviations
+from snnpaper.config import Run
+from snnpaper.trail import measure as trail
+
+
+@pytest.mark.parametrize("text", ["a: [", "a: b", "- c"])
+def test_a_grid_that_is_none_is_an_error_of_one_line(tmp_path, text, capsys):
+    file = tmp_path / "g.yml"
+    for _ in range(2):  # absent, then not a grid
+        assert main(["status", "--grid", str(file)]) == 2
+        assert "g.yml" in capsys.readouterr().err
+        file.write_text(text)
+
+
+def test_a_device_that_is_not_there_is_named(capsys):
+    for line in (["campaign", "--device", "cuda:9"], ["train", "--device", "tpu"]):
+        assert main(line) == 2 and "allowed on this machine: cpu" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("module", [attacks, deviations, trail])
+def test_an_unknown_network_is_one_line(module, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
+    with pytest.raises(SystemExit) as stop:
+        module.main(["no-such-run"])
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and "no-such-run" in said and len(said.splitlines()) == 1
+
+
+def test_the_trail_wants_something_to_measure(capsys):
+    with pytest.raises(SystemExit):
+        trail.main([])
+    assert "allowed: RUN_NAME ..., --untrained" in capsys.readouterr().err
+
+
+def test_a_flag_is_true_or_false(monkeypatch):
+    seen = []
+    monkeypatch.setattr(trail, "parse", lambda given: seen.append(given) or (_ for _ in ()).throw(ValueError("enough")))
+    with pytest.raises(SystemExit):
+        trail.main(["--untrained", "--count_include_pad", "False"])
+    assert seen[0]["count_include_pad"] is False
+    with pytest.raises(SystemExit):
+        trail.main(["--untrained", "--count_include_pad", "no"])
+
+
+def test_what_is_recorded_is_not_measured_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
+    run, made = Run.make("demo"), []
+    ledger.append("theory", run, {}, 1.0)
+    command.over_networks("snnpaper.theory.measure", "Text.", "theory", made.append, [run.name, "other"])
+    assert made == ["other"] and f"theory/{run.name}.json is recorded already" in capsys.readouterr().out
+
+
+def test_training_what_is_recorded_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
+    for kind in ("train", "robustness", "sparsity"):
+        ledger.append(kind, Run.make("demo"), {}, 1.0)
+    main(["train", "--profile", "demo", "--no-measure"])
+    assert "is recorded already; another --seed" in capsys.readouterr().out
+
+
+def test_no_more_images_than_there_are():
+    with pytest.raises(ValueError, match="train_images is 50000; allowed: whole numbers from 0 to 45000"):
+        config.Run.make("sweep", train_images=50_000)
