@@ -230,7 +230,7 @@ HTML(f"<details><summary>untrained networks</summary>{page.runs_table(['untraine
 #   hardware. `make test` reads every table's rule.
 # - **In minutes**: `make book` trains the live parts anew; `zoo.load(run)` checks a network against its record,
 #   and one call of `attacks.standard.robust` gives a recorded accuracy again.
-# - **In hours**: `SNNPAPER_HOME=/tmp/mine python -m snnpaper train --profile cpu --pool max --seed 0` trains a
+# - **In hours**: `SNNPAPER_HOME=mine python -m snnpaper train --profile cpu --pool max --seed 0` trains a
 #   recorded network from nothing, into a ledger of your own. Training differs a little between processors, so expect the accuracy, not the bits.
 # - **With a GPU**: `python -m snnpaper train --profile paper --pool max` is the published setting.
 #
