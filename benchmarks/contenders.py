@@ -171,7 +171,7 @@ class Floor:
     ours does it.
     """
 
-    engine, captured = "fast", True  # on CUDA, one graph a step
+    engine = "fast"
 
     def __init__(self, run: Run, x: Tensor, y: Tensor, weights: dict | None = None) -> None:
         net, x = build(run, self.engine).to(x.device).eval(), x[: run.batch_size]

@@ -167,7 +167,7 @@ plots.gradient_trail({f"{run.pool} pooling": rows})
 recorded = tables.published(tables.accuracies())
 trained = tables.published(tables.training())
 show = trained.assign(**{k: (100 * trained[k]).round(1) for k in ("train", "validation", "test")})
-show["images"] = show["train_images"].replace(0, 45_000)
+show["images"] = show["train_images"].replace(0, data.TRAIN_IMAGES["cifar10"])
 show.set_index("run")[["dataset", "width", "epochs", "images", "pool", "seed", "train", "validation", "test", "scale"]]
 
 # %% [markdown]

@@ -58,6 +58,11 @@ class Cell:
         """The kinds of record this cell lacks."""
         return experiment.missing(self.run) if self.run else list(experiment.STAGES)
 
+    def trains_beside(self, other: Cell) -> bool:
+        """Whether it can be trained at once with another: of one data set, and rate coding draws from one stream."""
+        same = self.run.dataset == other.run.dataset and self.run.coding != "rate"
+        return same and "train" in self.missing() and not self.failed
+
     @property
     def failed(self) -> bool:
         """Whether its training diverged, which is recorded and not tried again."""
@@ -131,12 +136,8 @@ def run(
             continue  # trained and measured with an earlier one
         say(f"[{i + 1}/{len(todo)}] {cell.name}: {', '.join(missing)}; left in all: {_left(todo[i:])}")
         try:
-            if together > 1 and "train" in missing and cell.run.coding != "rate":  # its noise has one stream
-                like = [
-                    c.run
-                    for c in todo[i:]
-                    if c.run.dataset == cell.run.dataset and "train" in c.missing() and not c.failed
-                ]
+            like = [c.run for c in todo[i:] if c.trains_beside(cell)]
+            if together > 1 and cell.run in like:
                 experiment.train_together(like[:together], device, deadline)
             experiment.run_all(cell.run, device, deadline=deadline)
         except OutOfTime as stop:

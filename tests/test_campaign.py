@@ -145,6 +145,13 @@ def test_trained_together_is_trained_alone(home, few_images, tmp_path):
     assert zoo.sha256(alone) == together["provenance"]["weights_sha256"]
 
 
+def test_rate_coded_runs_are_trained_alone(home, few_images, tmp_path):
+    """They draw from the device's random numbers, of which there is one stream."""
+    file = demo(tmp_path / "g.yml", seeds=[0], coding="rate")
+    assert campaign.run(file, together=2, render_chapter=False, say=lambda _: None)
+    assert not any("together" in ledger.read("train", c.name)["provenance"] for c in cells(file))
+
+
 def test_status_names_what_is_missing_with_command_and_cost(home, few_images, tmp_path, monkeypatch):
     blocks = [
         {"block": "events", "profile": "paper", "fixed": {"dataset": "cifar10dvs"}},

@@ -68,6 +68,14 @@ def test_every_run_a_chapter_names_has_its_row_in_the_report():
         assert links and links <= rows, name
 
 
+def test_the_book_is_the_checkout_s_where_the_ledger_has_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
+    assert verdicts.paper_values() == verdicts.paper_values(ROOT / "book" / "paper_values.yml")
+    (tmp_path / "book").mkdir()
+    with pytest.raises(FileNotFoundError):
+        verdicts.paper_values()
+
+
 def test_figures_are_written_twice_the_same(tmp_path, monkeypatch):
     monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
     (tmp_path / "book").mkdir()

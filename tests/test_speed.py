@@ -1,6 +1,7 @@
 """The appendix's tables follow the record, and the benchmark's contenders do the same work."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -38,6 +39,23 @@ def test_every_axis_of_the_cost_figure_has_its_points(record):
     for row, measure in ((0, "ms"), (1, "mib")):  # nothing is cut off
         assert figure.axes[5 * row].get_ylim()[1] > points[measure].max()
     assert drawn.tolist() == points[points["axis"] == "T"][["value", "ms"]].to_numpy().tolist()
+
+
+def test_the_longest_trained_network_is_attacked(monkeypatch):
+    runs = [Run.make("sweep"), Run.make("cpu"), Run.make("cpu", seed=1), Run.make("cpu", neuron="ReLU", epochs=9)]
+    monkeypatch.setattr(bench.ledger, "records", lambda kind: [{"config": r.to_dict()} for r in runs])
+    monkeypatch.setattr(bench.zoo, "load", lambda name: (None, SimpleNamespace(state_dict=lambda: name)))
+    assert bench.trained(Run.make("paper", width=16)) == Run.make("cpu").name
+    assert bench.trained(Run.make("paper", width=32)) is None
+
+
+def test_a_gpu_s_grid_is_told_apart_by_depth_and_steps(record):
+    wider = copy.deepcopy(record)
+    rows = wider["results"]["compared"]
+    wider["results"]["compared"] = [
+        r | {"arch": a, "T": t} for r in rows for a in ("resnet18", "resnet34") for t in (4, 10)
+    ]
+    assert len(speed.compared(wider)) == 4 * len(speed.compared(record))
 
 
 def test_no_record_says_what_to_do(tmp_path, monkeypatch):

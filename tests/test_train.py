@@ -104,6 +104,8 @@ def test_records_and_zoo_agree_and_tables_follow_the_ledger(home, monkeypatch):
     hits = correct(net, test.x, test.y, run.coding, run.T)
     assert hits.tolist() == ledger.unpack(record["test_correct"], len(test)).tolist()
     assert record["test_accuracy"] == pytest.approx(hits.float().mean().item())
+    assert record["train_n"] == TINY.train_images  # of the images it was trained on, not of others
+    assert ledger.read("train", TINY.name)["provenance"]["engine"] == "fast"
     assert TINY.name in (home / "zoo" / f"{TINY.name}.md").read_text()
 
     frame = tables.accuracies()
