@@ -27,14 +27,7 @@ def at_paper_scale(root, seeds=5, gain=3.0):
     template = ledger.records("robustness", root)[0]
     for seed in range(seeds):
         for pool in ("max", "avg"):
-            config = template["config"] | {
-                "width": 64,
-                "epochs": 100,
-                "batch_size": 16,
-                "train_images": 0,
-                "pool": pool,
-                "seed": seed,
-            }
+            config = Run.make("paper", pool=pool, seed=seed).to_dict()
             hits = int(500 + seed + (10 * gain if pool == "avg" else 0))
             bits = ledger.pack([True] * hits + [False] * (1000 - hits))
             results = {"n": 1000, "clean_accuracy": hits / 1000, "clean_correct": bits, "attacks": []}
