@@ -1,6 +1,6 @@
 """`make bench`: train steps and attacks timed against a plain implementation and against the floor; one record.
 
-    python -m benchmarks.speed [--device cuda] [--rounds 7]
+    python -m benchmarks.speed [--device cuda] [--rounds 7] [--budget-minutes 9]
 
 What is compared is interleaved in one process, warmed up apart, and given as median and quartiles. Absolute
 times hold for the machine they were taken on; the ratios travel better. The record goes to results/speed/.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
 import resource
 import statistics
@@ -33,9 +34,9 @@ CPU_GRID = [{"width": w, "batch_size": b} for w in (16, 64) for b in (16, 64)]
 GPU_GRID = [
     {"width": 64, "arch": a, "T": T, "batch_size": b}
     for a in ("resnet18", "resnet34", "resnet50")
-    for T in (4, 10, 20)
+    for T in (10, 4, 20)
     for b in (16, 128, 512)
-]
+]  # what the paper ran comes first, for a box of minutes
 # One setting changed at a time from width 16, batch 16, T = 10, 18 layers, 32x32.
 COSTS = [{}] + [{k: v} for k, vs in {
     "T": (2, 5, 20), "width": (32, 64), "batch_size": (32, 64, 128), "arch": ("resnet34", "resnet50"), "size": (48, 64),
@@ -154,20 +155,42 @@ def cost(setting: dict, device: str) -> dict:
     return setting | {"q1": q1, "median": median, "q3": q3, "peak_mib": peak / 2**20}
 
 
+class Box:
+    """What of a list of settings fits into memory and time; `left_out` names the others and why."""
+
+    def __init__(self, deadline: float) -> None:
+        self.deadline, self.left_out = deadline, []
+
+    def each(self, what: str, settings: list[dict], measure: Callable[[dict], dict | list[dict]]) -> list:
+        """`measure` of the settings, those first that are listed first."""
+        found = []
+        for setting in tqdm(settings, desc=what):
+            if time.monotonic() > self.deadline:
+                self.left_out.append({"what": what, "for want of": "time"} | setting)
+                continue
+            try:
+                found.append(measure(setting))
+            except torch.OutOfMemoryError:
+                self.left_out.append({"what": what, "for want of": "memory"} | setting)
+        return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--budget-minutes", type=float, default=math.inf, help="then leave out what is not begun")
     args = parser.parse_args()
     if args.rounds < 2:
         parser.error(f"--rounds is {args.rounds}; allowed: 2 or more, for quartiles")
     provenance, began = ledger.provenance(), time.monotonic()
+    box = Box(began + 60 * args.budget_minutes)
     grid = GPU_GRID if args.device.startswith("cuda") else CPU_GRID
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as apart:
-        costs = [apart.submit(cost, s, args.device).result() for s in tqdm(COSTS, desc="cost")]
-    rows = [row for s in tqdm(grid, desc="compare") for row in compare(s, CONTENDERS, args.device, args.rounds)]
-    tried = [row for s in tqdm(grid[::2], desc="variants") for row in compare(s, VARIANTS, args.device, args.rounds)]
-    profiles = [s | {"shares": profile(s, args.device)} for s in grid[::2]]
+        costs = box.each("cost", COSTS, lambda s: apart.submit(cost, s, args.device).result())
+    rows = sum(box.each("compare", grid, lambda s: compare(s, CONTENDERS, args.device, args.rounds)), [])
+    tried = sum(box.each("variants", grid[::2], lambda s: compare(s, VARIANTS, args.device, args.rounds)), [])
+    profiles = box.each("profile", grid[::2], lambda s: s | {"shares": profile(s, args.device)})
     few = encode(batch_of(32, "cpu")[0], "phase", 10)
     weights = {w: trained(Run.make("paper", width=w)) for w in (16, 64)}
     moved = {}
@@ -176,8 +199,10 @@ def main() -> None:
             net = Ours(Run.make("paper", width=width), *batch_of(2, "cpu"), state).net
             moved[width] = differing_spikes(net, few)["all"]
     results = {"compared": rows, "variants": tried, "profiles": profiles, "costs": costs}
-    results |= {"differing_spikes": moved}
+    results |= {"differing_spikes": moved, "left_out": box.left_out}
     print(table(rows))
+    for setting in box.left_out:
+        print("left out:", ", ".join(f"{k} {v}" for k, v in setting.items()))
     name = f"{args.device.partition(':')[0]}-{datetime.now(UTC):%Y%m%dT%H%M}"
     record = {"kind": "speed", "name": name, "config": {"rounds": args.rounds}, "scale": "none", "results": results}
     record["provenance"] = provenance | {"wall_seconds": round(time.monotonic() - began)}

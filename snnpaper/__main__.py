@@ -4,75 +4,92 @@ from __future__ import annotations
 
 import argparse
 import math
-import sys
 from dataclasses import fields
 from pathlib import Path
 
 import torch
 
 from . import campaign as campaigns
-from . import data, ledger
-from .campaign import GRID
+from . import command, data
 from .config import PROFILES, Run, add_arguments, check_device, parse
-from .experiment import BATTERY, SHORT_BATTERY, missing, run_all, train_stage
+from .experiment import missing, run_all, train_stage
 from .models import ENGINES
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m snnpaper", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    fetch = commands.add_parser("fetch", help="download a data set and check its md5")
-    fetch.add_argument("dataset", choices=[d for d in data.CLASSES if d != "digits"])
-    train = commands.add_parser("train", help="train one network, attack it, measure it; resumes; records in results/")
-    train.add_argument("--profile", default="demo", choices=PROFILES)
-    train.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    train.add_argument("--no-measure", action="store_true", help="stop after training")
-    train.add_argument("--short", action="store_true", help="only the attacks at eps 8/255 by the sound protocol")
-    train.add_argument("--render", action="store_true", help="chapter 3 of this run, into rendered/")
-    train.add_argument(
+    commands = parser.add_subparsers(required=True)
+    _add_fetch(commands.add_parser("fetch", help="download a data set and check its md5"))
+    _add_train(
+        commands.add_parser("train", help="train one network, attack it, measure it; resumes; records in results/")
+    )
+    _add_campaign(
+        commands.add_parser("campaign", help="compute what the ledger lacks of the grid; resumes after any stop")
+    )
+    _add_status(commands.add_parser("status", help="done, missing and cost of every cell of the grid"))
+    command.run(parser, argv, lambda args: args.work(args))
+
+
+def _add_fetch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", choices=[d for d in data.CLASSES if d != "digits"])
+
+    def work(args: argparse.Namespace) -> None:
+        splits = data.load(args.dataset)
+        print(f"{args.dataset}: {', '.join(f'{len(v):,} {k}' for k, v in splits.items())} in {data.root()}")
+
+    parser.set_defaults(work=work)
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--profile", default="demo", choices=PROFILES)
+    _add_device(parser)
+    parser.add_argument("--no-measure", action="store_true", help="stop after training")
+    parser.add_argument("--render", action="store_true", help="chapter 3 of this run, into rendered/")
+    parser.add_argument(
         "--engine", default="fast", choices=ENGINES, help="plain: the reference neuron, no captured steps"
     )
-    campaign = commands.add_parser("campaign", help="compute what the ledger lacks of the grid; resumes after any stop")
-    campaign.add_argument("--grid", type=Path, default=GRID)
-    campaign.add_argument("--block", help="only the blocks with this in their name")
-    campaign.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    campaign.add_argument("--budget-minutes", type=float, default=math.inf)
-    campaign.add_argument("--together", type=int, default=1, help="networks trained at once (for a GPU)")
-    campaign.add_argument("--no-render", action="store_true", help="leave chapter 3 of each cell unrendered")
-    status = commands.add_parser("status", help="done, missing and cost of every cell of the grid")
-    status.add_argument("--grid", type=Path, default=GRID)
-    add_arguments(train)
-    args = parser.parse_args(argv)
-    try:
-        if args.command == "fetch":
-            splits = data.load(args.dataset)
-            print(f"{args.dataset}: {', '.join(f'{len(v):,} {k}' for k, v in splits.items())} in {data.root()}")
-        elif args.command == "status":
-            print(campaigns.status(args.grid))
-        elif args.command == "campaign":
-            check_device(args.device)
-            options = {"block": args.block, "device": args.device, "budget_minutes": args.budget_minutes}
-            options["together"] = args.together
-            campaigns.run(args.grid, render_chapter=not args.no_render, **options)
+    add_arguments(parser)
+
+    def work(args: argparse.Namespace) -> None:
+        run, device = parse({k: getattr(args, k) for k in ("profile", "device", *(f.name for f in fields(Run)))})
+        if not missing(run):
+            print(f"{run.name} is recorded already; another --seed, or SNNPAPER_HOME elsewhere, computes anew")
         else:
-            run, device = parse({k: getattr(args, k) for k in ("profile", "device", *(f.name for f in fields(Run)))})
-            ledger.provenance()  # before anything on disk can change under a long run
-            if not missing(run):
-                print(f"{run.name} is recorded already; another --seed, or SNNPAPER_HOME elsewhere, computes anew")
-            if args.no_measure:
-                train_stage(run, device, engine=args.engine)
-            else:
-                run_all(run, device, battery=SHORT_BATTERY if args.short else BATTERY, engine=args.engine)
-            if args.render and not missing(run):
-                print(campaigns.render(run))
-    except (ValueError, RuntimeError) as err:
-        print(f"snnpaper: {err}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
-        return 130
-    return 0
+            (train_stage if args.no_measure else run_all)(run, device, engine=args.engine)
+        if args.render and not missing(run):
+            print(campaigns.render(run))
+
+    parser.set_defaults(work=work)
+
+
+def _add_campaign(parser: argparse.ArgumentParser) -> None:
+    _add_grid(parser)
+    parser.add_argument("--block", default="", help="only the blocks with this in their name")
+    _add_device(parser)
+    parser.add_argument("--budget-minutes", type=float, default=math.inf)
+    parser.add_argument("--together", type=int, default=1, help="networks trained at once (for a GPU)")
+    parser.add_argument("--no-render", action="store_true", help="leave chapter 3 of each cell unrendered")
+
+    def work(args: argparse.Namespace) -> None:
+        check_device(args.device)
+        options = {"budget_minutes": args.budget_minutes, "together": args.together}
+        campaigns.run(args.grid, args.block, args.device, render_chapter=not args.no_render, **options)
+
+    parser.set_defaults(work=work)
+
+
+def _add_status(parser: argparse.ArgumentParser) -> None:
+    _add_grid(parser)
+    parser.set_defaults(work=lambda args: print(campaigns.status(args.grid)))
+
+
+def _add_grid(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--grid", type=Path, default=campaigns.GRID)
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

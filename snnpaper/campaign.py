@@ -69,11 +69,17 @@ class Cell:
         return ledger.path("failed", self.name).exists()
 
 
-def cells(grid: Path = GRID) -> list[Cell]:
-    """The cells of a grid file, in its order, each run once.
+def cells(grid: Path = GRID, block: str = "") -> list[Cell]:
+    """The cells of a grid file, in its order, each run once; of the blocks with `block` in their name.
 
-    Raises ValueError naming the block and what is wrong in it.
+    Raises ValueError naming the block and what is wrong in it, or that no block has such a name.
     """
+    if not (chosen := [c for c in _all_cells(grid) if block in c.block]):
+        raise ValueError(f"no block of {grid.name} has {block!r} in its name")
+    return chosen
+
+
+def _all_cells(grid: Path) -> list[Cell]:
     try:
         blocks = yaml.safe_load(grid.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as err:
@@ -109,7 +115,7 @@ def cells(grid: Path = GRID) -> list[Cell]:
 
 def run(
     grid: Path = GRID,
-    block: str | None = None,
+    block: str = "",
     device: str = "cpu",
     budget_minutes: float = math.inf,
     together: int = 1,
@@ -118,13 +124,11 @@ def run(
 ) -> bool:
     """Compute what the ledger lacks of a grid, in its order; True when nothing is left.
 
-    Ends cleanly when the budget is used up, and may be killed at any moment: the next call goes on. A block
-    is chosen by a part of its name; ValueError when none has it. `together` networks are trained at once,
-    which fills a GPU that one of them leaves idle.
+    Ends cleanly when the budget is used up, and may be killed at any moment: the next call goes on. `grid` and
+    `block` choose as `cells` does. `together` networks are trained at once, which fills a GPU that one of them
+    leaves idle.
     """
-    chosen = [c for c in cells(grid) if block is None or block in c.block]
-    if not chosen:
-        raise ValueError(f"no block of {grid.name} has {block!r} in its name")
+    chosen = cells(grid, block)
     ledger.provenance()  # before anything on disk can change under a long run
     deadline = time.monotonic() + 60 * budget_minutes
     todo = [c for c in chosen if not c.absent and not c.failed and c.missing()]

@@ -11,13 +11,18 @@ Work = Callable[[argparse.Namespace], None]
 
 
 def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, work: Work) -> None:
-    """Parse, note the code's version, work; a wrong value or missing file ends in its message and exit status 2."""
+    """Parse, note the code's version, work.
+
+    A wrong value or missing file ends in its message and exit status 2, Ctrl-C in 130: what is on disk stays.
+    """
     args = parser.parse_args(argv)
     ledger.provenance()  # before anything on disk can change under a long run
     try:
         work(args)
     except (ValueError, RuntimeError) as err:
         parser.exit(2, f"{parser.prog}: {err}\n")
+    except KeyboardInterrupt:
+        parser.exit(130, "\nstopped; the same command goes on from what it has kept\n")
 
 
 def over_networks(

@@ -31,8 +31,6 @@ BATTERY = tuple(
     for eps in (6, 8)
     for method in ("fgsm", "pgd")
 )
-# A third of the attacks, for wide networks on a CPU: the eps of the paper, by the sound protocol.
-SHORT_BATTERY = tuple(a for a in BATTERY if a.protocol == "sound" and a.eps == 8 / 255)
 _PUBLISHED_BATCH = 16
 
 
@@ -45,7 +43,6 @@ def run_all(
     run: Run,
     device: str = "cpu",
     progress: bool = True,
-    battery: Sequence[Attack] = BATTERY,
     engine: str = "fast",
     deadline: float = math.inf,
 ) -> None:
@@ -56,7 +53,7 @@ def run_all(
     """
     net = train_stage(run, device, progress, engine, deadline)
     test = data.load(run.dataset)["test"].to(device)
-    robustness_stage(run, net, test, progress, battery, deadline)
+    robustness_stage(run, net, test, progress, deadline)
     if time.monotonic() > deadline:
         raise OutOfTime(f"{run.name}: stopped before its gradients were measured")
     sparsity_stage(run, net, test)
@@ -144,10 +141,9 @@ def robustness_stage(
     net: nn.Module,
     test: Images,
     progress: bool = True,
-    battery: Sequence[Attack] = BATTERY,
     deadline: float = math.inf,
 ) -> None:
-    """Attack the first 1,000 test images with every attack of `battery`; one record.
+    """Attack the first 1,000 test images with every attack of BATTERY; one record.
 
     Each finished attack is kept in runs/<name>.attacks.json until the record is written, so that a stop
     repeats at most one.
@@ -159,11 +155,11 @@ def robustness_stage(
     kept = json.loads(partial.read_text()) if partial.exists() else {}
     if kept.get("origin") != origin:
         kept = {"origin": origin, "rows": [], "seconds": 0.0}
-    for attack in tqdm(battery, disable=not progress, desc="attacks"):
+    for attack in tqdm(BATTERY, disable=not progress, desc="attacks"):
         if any(row | attack.to_dict() == row for row in kept["rows"]):
             continue
         if time.monotonic() > deadline:
-            raise OutOfTime(f"{run.name}: stopped after {len(kept['rows'])} of {len(battery)} attacks")
+            raise OutOfTime(f"{run.name}: stopped after {len(kept['rows'])} of {len(BATTERY)} attacks")
         began = time.monotonic()
         kept["rows"].append(_attacked(run, net, images, attack))
         kept["seconds"] += time.monotonic() - began

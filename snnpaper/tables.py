@@ -77,6 +77,12 @@ def both_pools(part: pd.DataFrame) -> tuple[list[int], list[np.ndarray], list[np
     return (seeds, [one["max"][s] for s in seeds], [one["avg"][s] for s in seeds]) if seeds else None
 
 
+def by_seed(part: pd.DataFrame, column: str) -> pd.Series:
+    """max - avg of one column, indexed by the seeds that have both pools; empty without any."""
+    wide = part.pivot(index="seed", columns="pool", values=column).reindex(columns=["max", "avg"]).astype(float)
+    return (wide["max"] - wide["avg"]).dropna()
+
+
 def max_minus_avg(frame: pd.DataFrame) -> pd.DataFrame:
     """Paired difference max - avg per seed (same images, same initial seed), then over seeds.
 

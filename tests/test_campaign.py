@@ -123,13 +123,14 @@ def test_a_stop_between_attacks_repeats_none(home, few_images, monkeypatch):
         return real(*args)
 
     monkeypatch.setattr(experiment, "robust", robust)
-    battery = experiment.SHORT_BATTERY
+    battery = experiment.BATTERY[:4]
+    monkeypatch.setattr(experiment, "BATTERY", battery)
     clock = iter([0.0, 0.0, 0.0, 10.0])  # passes the deadline before the second attack
     monkeypatch.setattr(experiment.time, "monotonic", lambda: next(clock, 10.0))
     with pytest.raises(OutOfTime, match=f"stopped after 1 of {len(battery)} attacks"):
-        experiment.robustness_stage(run, net, test, False, battery, deadline=5.0)
+        experiment.robustness_stage(run, net, test, False, deadline=5.0)
     assert not ledger.path("robustness", run.name).exists()
-    experiment.robustness_stage(run, net, test, False, battery)
+    experiment.robustness_stage(run, net, test, False)
     assert attacked == list(battery)
     assert len(ledger.read("robustness", run.name)["results"]["attacks"]) == len(battery)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from snnpaper import command, config, ledger
+from snnpaper import campaign, command, config, ledger
 from snnpaper.__main__ import main
 from snnpaper.attacks import measure as attacks
 from snnpaper.comparison import deviations
@@ -10,33 +10,48 @@ from snnpaper.config import Run
 from snnpaper.trail import measure as trail
 
 
+def refused(line, capsys, status=2, start=main):
+    """What is printed when the command line is not carried out."""
+    with pytest.raises(SystemExit) as stop:
+        start(line)
+    assert stop.value.code == status
+    return capsys.readouterr().err
+
+
 @pytest.mark.parametrize("text", ["a: [", "a: b", "- c"])
 def test_a_grid_that_is_none_is_an_error_of_one_line(tmp_path, text, capsys):
     file = tmp_path / "g.yml"
     for _ in range(2):  # absent, then not a grid
-        assert main(["status", "--grid", str(file)]) == 2
-        assert "g.yml" in capsys.readouterr().err
+        assert refused(["status", "--grid", str(file)], capsys).count("g.yml")
         file.write_text(text)
 
 
 def test_a_device_that_is_not_there_is_named(capsys):
     for line in (["campaign", "--device", "cuda:9"], ["train", "--device", "tpu"]):
-        assert main(line) == 2 and "allowed on this machine: cpu" in capsys.readouterr().err
+        assert "allowed on this machine: cpu" in refused(line, capsys)
+
+
+def test_a_block_that_is_none_is_named(capsys):
+    assert "no block of grid.yml has 'widht' in its name" in refused(["campaign", "--block", "widht"], capsys)
+
+
+def test_ctrl_c_is_no_traceback(monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(campaign, "run", interrupted)
+    assert "the same command goes on" in refused(["campaign"], capsys, status=130)
 
 
 @pytest.mark.parametrize("module", [attacks, deviations, trail])
 def test_an_unknown_network_is_one_line(module, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
-    with pytest.raises(SystemExit) as stop:
-        module.main(["no-such-run"])
-    said = capsys.readouterr().err
-    assert stop.value.code == 2 and "no-such-run" in said and len(said.splitlines()) == 1
+    said = refused(["no-such-run"], capsys, start=module.main)
+    assert "no-such-run" in said and len(said.splitlines()) == 1
 
 
 def test_the_trail_wants_something_to_measure(capsys):
-    with pytest.raises(SystemExit):
-        trail.main([])
-    assert "allowed: RUN_NAME ..., --untrained" in capsys.readouterr().err
+    assert "allowed: RUN_NAME ..., --untrained" in refused([], capsys, start=trail.main)
 
 
 def test_a_flag_is_true_or_false(monkeypatch):

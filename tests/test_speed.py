@@ -1,6 +1,7 @@
 """The appendix's tables follow the record, and the benchmark's contenders do the same work."""
 
 import copy
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -91,3 +92,18 @@ def test_a_benchmark_runs_and_prints_its_ratios():
     rows = bench.compare({"width": 8, "T": 2, "batch_size": 4}, kinds, "cpu", 3)
     assert {r["what"] for r in rows} == {"train_step", "attack"} and all(r["median"] > 0 for r in rows)
     assert "x plain's speed" in bench.table(rows)
+
+
+def test_what_does_not_fit_is_named_and_loses_nothing():
+    def measure(setting):
+        if setting["T"] == 4:
+            raise torch.OutOfMemoryError
+        return setting["T"]
+
+    settings = [{"T": 10}, {"T": 4}, {"T": 2}]
+    box = bench.Box(time.monotonic() + 60)
+    assert box.each("compare", settings, measure) == [10, 2]
+    box.deadline = 0
+    assert box.each("profile", settings[:1], measure) == []
+    wanting = [(s["what"], s["T"], s["for want of"]) for s in box.left_out]
+    assert wanting == [("compare", 4, "memory"), ("profile", 10, "time")]

@@ -9,7 +9,7 @@ import pandas as pd
 from .. import ledger
 from ..config import Run
 from ..stats import over_seeds
-from ..tables import interval_text
+from ..tables import by_seed, interval_text
 from .tables import records
 
 
@@ -24,7 +24,7 @@ def ladder(root: Path | None = None) -> pd.DataFrame:
     for variant, part in frame.groupby("variant", sort=False):
         by = {pool: p.set_index("seed")["accuracy"] for pool, p in part.groupby("pool")}
         row = {"variant": variant} | {p: interval_text(*over_seeds(by[p])) if p in by else "" for p in ("max", "avg")}
-        paired = (by["max"] - by["avg"]).dropna() if len(by) == 2 else []
+        paired = by_seed(part, "accuracy")
         table.append(row | {"max − avg": interval_text(*over_seeds(paired)) if len(paired) else ""})
     return pd.DataFrame(table)
 

@@ -68,7 +68,7 @@ def generalisation(learned: pd.DataFrame) -> pd.DataFrame:
             row = head | {"accuracy": name}
             for pool in ("max", "avg"):
                 row[pool] = tables.interval_text(*over_seeds(pools[pool][what])) if pool in pools else "missing"
-            if len(pools) == 2 and len(d := (pools["max"][what] - pools["avg"][what]).dropna()):
+            if len(d := tables.by_seed(part, what)):
                 row["max − avg"] = tables.interval_text(*over_seeds(d))
             seeds = int(part.groupby("pool").size().min())
             rows.append({"max − avg": ""} | row | {"seeds": seeds, "reading": tables.reading(one["scale"], seeds)})

@@ -107,9 +107,8 @@ def _by_cell(frame: pd.DataFrame, column: str, sign: int) -> Iterable[tuple[dict
     """Per cell: its columns, sign * (max - avg) of `column` by seed, and the runs."""
     keys = [k for k in tables.CELL if k != "pool"] + ["n"]
     for values, part in frame.groupby(keys, sort=False):
-        one = {pool: p.set_index("seed")[column].astype(float) for pool, p in part.groupby("pool")}
-        if set(one) == {"max", "avg"} and len(pairs := (sign * (one["max"] - one["avg"])).dropna()):
-            yield dict(zip(keys, values, strict=True)), pairs, sorted(part["run"])
+        if len(pairs := tables.by_seed(part, column)):
+            yield dict(zip(keys, values, strict=True)), sign * pairs, sorted(part["run"])
 
 
 def _where(c: dict) -> str:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -80,13 +79,15 @@ def comparisons(root: Path | None = None, values: Path | None = None) -> pd.Data
     for key, entry in known.items():
         what, *rest = key.split("_")
         if what == "pool" and rest == ["sparsity", "drop"]:
-            rows += _each(key, entry, _pool_density(root), [], _points_of_density, "{:+.1f}")
+            rows += _each(key, entry, _pool_density(root), [], lambda p: -100 * tables.by_seed(p, "0"), "{:+.1f}")
         elif what in select and rest and rest[0] in ("max", "avg"):
             part = acc[select[what] & (acc["pool"] == rest[0])]
             rows += _each(key, entry, part, ["pool"], lambda p: [100 * a for a in p["accuracy"]], "{:.1f}")
         elif what in select and rest and rest[0] in ("gain", "loss"):
-            sign = -1 if rest[0] == "gain" else 1
-            rows += _each(key, entry, acc[select[what]], [], functools.partial(_max_minus_avg, sign), "{:+.1f}")
+            points = -100 if rest[0] == "gain" else 100
+            rows += _each(
+                key, entry, acc[select[what]], [], lambda p, k=points: k * tables.by_seed(p, "accuracy"), "{:+.1f}"
+            )
     done = {r["key"] for r in rows}
     rows += [_row(k, v, "not measured", "", "", "", [], "") for k, v in known.items() if k not in done]
     order = list(known)
@@ -124,16 +125,6 @@ def printed_cells(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def _max_minus_avg(sign: int, p: pd.DataFrame, column: str = "accuracy") -> list[float]:
-    """sign * (max - avg) in points, one a seed that has both."""
-    one = {pool: q.set_index("seed")[column] for pool, q in p.groupby("pool")}
-    return list(100 * sign * (one["max"] - one["avg"]).dropna()) if set(one) == {"max", "avg"} else []
-
-
-def _points_of_density(p: pd.DataFrame) -> list[float]:
-    return _max_minus_avg(-1, p, "0")
-
-
 def _pool_density(root: Path | None) -> pd.DataFrame:
     """Gradient density at the pool's input, eval mode, of the trained published networks."""
     found = densities.frame(root)
@@ -146,7 +137,7 @@ def _each(
     entry: dict,
     part: pd.DataFrame,
     extra: list[str],
-    quantity: Callable[[pd.DataFrame], list[float]],
+    quantity: Callable[[pd.DataFrame], Sequence[float]],
     style: str,
 ) -> list[dict]:
     """A row per cell of ours (all runs alike but for seed, and pool unless in `extra`)."""
@@ -156,7 +147,7 @@ def _each(
     rows = []
     for values, p in part.groupby(by, sort=False):
         cell, found = dict(zip(by, values, strict=True)), quantity(p)
-        if not found:
+        if not len(found):
             continue
         mean, half = over_seeds(found)
         ours = style.format(mean) + ("" if math.isnan(half) else f" ± {half:.1f}")
