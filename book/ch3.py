@@ -71,8 +71,8 @@ print(
 # ## Train
 #
 # Backpropagation through time on the cross-entropy of the mean logits, with Adam (learning rate 0.001,
-# $\beta$ = 0.9, 0.999) and weight decay 0.001, as in the published code; the paper's text does not mention
-# the weight decay. The last epoch's weights are used: no epoch is chosen, least of all by the test set.
+# $\beta$ = 0.9, 0.999) and weight decay 0.001, as in the published code; nothing we could read of the paper
+# mentions the weight decay. The last epoch's weights are used: no epoch is chosen, least of all by the test set.
 
 # %% tags=["nbval-ignore-output"]
 splits = {k: v.to(device) for k, v in data.load(run.dataset).items()}
@@ -106,7 +106,9 @@ plots.learning_curves(curves)
 #
 # The same $\epsilon$ means different things in the two, so their accuracies never share a column. FGSM is one
 # step of size $\epsilon$ along the sign of the gradient; PGD-7 takes seven steps of 0.01 from a random start
-# and keeps the last iterate. Both are torchattacks' own. The network is in eval mode throughout.
+# and keeps the last iterate. Both are torchattacks' own. The network is in eval mode throughout: that is the
+# **sound protocol**, in which the function attacked is the one that is measured. It does not say that the attack is
+# strong; [](ch-obfuscation) asks that.
 
 # %% tags=["nbval-ignore-output"]
 test = splits["test"].first(100 if live else experiment.ATTACKED_IMAGES)
@@ -180,9 +182,9 @@ show.set_index("run")[["dataset", "width", "epochs", "images", "pool", "seed", "
 tables.trade_off(recorded, "pixel")
 
 # %% [markdown]
-# Per cent; ± is the 95 % interval over seeds (Student's t), square brackets hold the 95 % interval over the images
-# where there are fewer than three seeds. `max − avg` is the paired difference. "Indicative" means fewer than five
-# seeds: no verdict is drawn.
+# Per cent; ± is the 95 % interval over seeds and images, square brackets hold that over the images alone where there
+# are fewer than three seeds. `max − avg` is the paired difference. "Indicative" means fewer than five seeds or less
+# than the paper's scale: no verdict is drawn.
 #
 # ### Spike space
 

@@ -16,35 +16,37 @@
 # **The question.** Max or average pooling: which network is more accurate on clean images, which under attack, by how
 # much, and does that depend on data set, depth and on who measures how?
 #
-# **What the paper says** {cite}`luu2025trail`. Its Tables 1 to 3 compare SEW-ResNets of 18, 34 and 50 layers with
-# both pools on CIFAR-10, CIFAR-100 and CIFAR10-DVS under FGSM and PGD, and with other defences. We know a few of
-# their numbers ([](ch-report)); the cells themselves we do not have, nor which copy of the attack they were made
-# with. So the tables below are ours, cell by cell, and each place where a printed number belongs is kept open in
-# `book/paper_values.yml`.
+# **What the paper says** {cite}`luu2025trail`. It trains SEW-ResNets of 18, 34 and 50 layers on CIFAR-10, CIFAR-100 and
+# CIFAR10-DVS, attacks them by FGSM and PGD, compares both pools in its Table 3, and sets itself beside other defences.
+# We know a few numbers ([](ch-report)); the tables themselves we could not read, nor which copy of the attack they
+# were made with. So the tables below are ours, on a grid of those data sets, depths and pools, and
+# `book/paper_values.yml` takes a printed number as soon as somebody has it.
 #
 # **How to read this page.** Everything is drawn from records. Threat models never share a table: what the published
 # code measures (spike space, train mode), the same space attacked properly, and pixel space are three different
-# quantities ([](ch-trade-off)). ± is the 95 % interval over seeds (Student's t); brackets hold the 95 % interval
-# over the images where there are fewer than three seeds. `max − avg` is paired, by seed or by image, and McNemar's
-# test asks per image whether the two networks differ (the largest p over seeds). *Reading* says what a row is worth.
+# quantities ([](ch-trade-off)). ± is the 95 % interval over seeds and images: another five networks, on other images of
+# the same kind, would give another number, and both count. Where there are fewer than three seeds brackets hold the
+# interval over the images alone. `max − avg` is paired, by seed and by image. No correction is made for the number of
+# rows: of twenty intervals of this kind about one misses. *Reading* says what a row is worth.
 
 # %%
 import pandas as pd
 from IPython.display import HTML
 
 from snnpaper import gaps, page, plots, tables
+from snnpaper.attacks import tables as attacked
 from snnpaper.comparison import beside, figures, verdicts
 from snnpaper.config import Run
 
 plots.use_style()
 everything = tables.accuracies()
-acc, learned = tables.published(everything), tables.published(tables.training())
+acc, learned, battery = tables.published(everything), tables.published(tables.training()), attacked.rows()
 
 # %% [markdown]
 # (tables-grid)=
 # ## What there is, and what is missing
 #
-# The paper's grid. A cell is complete with five seeds of both pools at the paper's scale (width 64, 100 epochs of all
+# A cell is complete with five seeds of both pools at the paper's scale (width 64, 100 epochs of all
 # images, batches of 16). For every other cell: the command for max pooling and seed 0 (`--pool avg` and
 # `--seed 1` to `4` give the rest), and what one network costs, estimated from the recorded runs on the hardware named.
 
@@ -73,7 +75,7 @@ def shown(space, protocol):
 # ## As published: spike space, attacked in train mode
 #
 # The adversary changes the coded tensor; gradients are taken in train mode, so BatchNorm uses the statistics of the
-# attacked batch and keeps them. Both radii, since the text says 8/255 and the code 6/255.
+# attacked batch and keeps them. Both radii, since a summary of the paper says 8/255 and the code 6/255.
 
 # %%
 shown("spike", "published")
@@ -106,7 +108,7 @@ shown("pixel", "sound")
 paired = tables.max_minus_avg(acc[acc["eps"].isin([0, 8])])
 paired = paired[(paired["method"] != "fgsm")]
 
-# %% mystnb={"figure": {"name": "fig-tables-differences", "caption": "Accuracy with max minus accuracy with average pooling, clean (grey) and under PGD-7 at 8/255, per threat model. Filled: 95 % interval over seeds; hollow: fewer than three seeds, 95 % interval over the images. Right of zero: max pooling is better."}, "image": {"alt": "Three panels, one a threat model, a row a cell. Clean differences (grey) are the same in all. Under PGD most marks are a few points to the right of zero, several intervals contain zero."}}
+# %% mystnb={"figure": {"name": "fig-tables-differences", "caption": "Accuracy with max minus accuracy with average pooling, clean (grey) and under PGD-7 at 8/255, per threat model. Filled: 95 % interval over seeds and images; hollow: fewer than three seeds, over the images alone. Right of zero: max pooling is better."}, "image": {"alt": "Three panels, one a threat model, a row a cell. Clean differences (grey) are the same in all. Under PGD most marks are a few points to the right of zero, several intervals contain zero."}}
 figure = figures.differences(paired)
 used = acc[acc["run"].isin({r for runs in paired["runs"] for r in runs})]
 figure
@@ -136,7 +138,7 @@ if size is not None and len(alike):
 # ## The other half: generalisation
 #
 # "Sparse gradients generalise worse" is a statement about unseen images. So beside the clean accuracy stands the gap between
-# training images and test images, both measured in eval mode.
+# training images and test images, both measured in eval mode. ± here is over seeds alone, for these images.
 
 # %%
 HTML(page.table(beside.generalisation(learned), page.origin(learned), group=["data", "network", "reading"]))
@@ -150,18 +152,19 @@ HTML(page.under(figure, "ch5-generalisation", page.origin(learned)))
 
 # %%
 gap = 100 * (learned["train"] - learned["test"])
-print(f"gap over all {len(learned)} networks: {gap.min():.1f} to {gap.max():.1f} points")
+for scale, part in gap.groupby(learned["scale"]):
+    print(f"gap over all {len(part)} networks at {scale} scale: {part.min():.1f} to {part.max():.1f} points")
 
 # %% [markdown]
-# After a few epochs there is hardly a gap to compare: these networks underfit, and a difference in test accuracy
-# is then one in fitting, not in generalising. Whether max pooling's networks generalise worse shows at the paper's
-# hundred epochs or not at all.
+# Where train and test accuracy are a few points apart and both are low, a network underfits, and a difference in test
+# accuracy is then one in fitting, not in generalising. Whether max pooling's networks generalise worse shows after the
+# paper's hundred epochs.
 #
 # (tables-depth)=
 # ## Depth
 #
 # The paper finds 50 layers more robust than 18 and less accurate, "in some configurations". Same profile for all depths
-# (10,000 images, 5 epochs, width 16), seed 0:
+# (`sweep`), seed 0:
 
 # %%
 sweep = {arch: [Run.make("sweep", arch=arch, pool=pool) for pool in ("max", "avg")] for arch in beside.ARCHS}
@@ -201,18 +204,21 @@ HTML(page.table(missing) if len(missing) else "<p>All three depths are recorded 
 # The paper claims state-of-the-art defence without any explicit regularisation. Reported numbers come from
 # `book/published_defences.yml`, each group with its source and whether we read the source or another text that quotes
 # it {cite}`xu2024feel,jiang2026mpdsgr,wang2026tgo,ding2024stable`. All are pixel space, 8/255. So only pixel-space
-# numbers of ours stand here; the paper's own PGD accuracy is in spike space and cannot.
+# numbers of ours stand here; the paper's code attacks in spike space, and if its printed numbers come from there, they
+# cannot. Equal steps are not equal strength: most of the others code an image directly and differentiate through that,
+# ours passes a code without derivative by BPDA, which [](ch-obfuscation) finds weak. So beside PGD stands what its
+# strongest attacks leave, where they are recorded.
 
 # %%
 HTML(
     page.table(
-        beside.reported(everything, "cifar10"),
+        beside.reported(everything, battery, "cifar10"),
         page.origin(acc[(acc["dataset"] == "cifar10") & (acc["space"] == "pixel")]),
     )
 )
 
 # %%
-defended = beside.reported(everything, "cifar100")
+defended = beside.reported(everything, battery, "cifar100")
 used = acc[(acc["dataset"] == "cifar100") & (acc["space"] == "pixel")]
 HTML(
     page.table(
@@ -242,7 +248,7 @@ printed, listed = known["pgd_max"]["value"], beside.defences()
 without = listed[(listed["dataset"] == "cifar100") & (listed["adversarial"] == False)]  # noqa: E712
 if printed is not None:
     print(
-        f"The paper prints {printed:g} % under PGD; the best reported defence on CIFAR-100 without adversarial training "
+        f"The paper has {printed:g} % under PGD; the best reported defence on CIFAR-100 without adversarial training "
         f"keeps {without['pgd'].max():g} %, the best with it {listed.loc[listed['dataset'] == 'cifar100', 'pgd'].max():g} %."
     )
 
@@ -256,10 +262,10 @@ if printed is not None:
 #   clean accuracy, on which side of zero the difference between the pools lies at our scale. A trade-off needs the two
 #   halves to have opposite signs.
 # - Which cells of the paper's grid are complete at its scale, and what the others cost, is in [](tables-grid).
-# - Gaps between train and test are too small after a few epochs to speak of generalisation.
+# - Where networks underfit, a gap between train and test says nothing of generalisation; the printed gaps tell.
 #
 # ## Try
 #
 # - `python -m snnpaper train --profile sweep --arch resnet34 --pool avg`: adds a point to the figure of [](tables-depth).
-# - Put a number of Table 1 into `book/paper_values.yml`: where on [](ch-report) does it appear?
+# - Put a number of the paper's tables into `book/paper_values.yml`: where on [](ch-report) does it appear?
 # - Sort the defences by clean accuracy instead: which of them pay for what they gain?

@@ -1,4 +1,4 @@
-"""Intervals and paired tests: what a number can and cannot say."""
+"""Intervals: what a number can and cannot say."""
 
 from __future__ import annotations
 
@@ -31,31 +31,22 @@ def over_seeds(values: Sequence[float]) -> tuple[float, float]:
     return float(v.mean()), float(stats.t.ppf((1 + CONFIDENCE) / 2, len(v) - 1) * v.std(ddof=1) / math.sqrt(len(v)))
 
 
-def paired(a: Sequence[bool], b: Sequence[bool]) -> tuple[float, float]:
-    """Difference of two accuracies on the same images, a - b, and the half-width of its 95 % interval.
+def over_seeds_and_images(values: np.ndarray) -> tuple[float, float]:
+    """Mean and half-width of the 95 % interval of values [seeds, images] in [-1, 1], for other seeds and images.
 
-    Only images on which the two differ spread it (Wald, with the paired variance). Raises ValueError when
-    the lists differ in length.
+    The same images in every row: accuracies (0 or 1 each) or differences of two networks. The squared
+    half-widths over seeds (Student t) and over images (normal, with Agresti and Min's half disagreement each
+    way, so that no disagreement is no certainty) are added, which is wide: each holds the two's interaction. With
+    fewer than FEW seeds the interval is over the images alone.
     """
-    d = _together(a, b)
-    z = stats.norm.ppf((1 + CONFIDENCE) / 2)
-    return float(d.mean()), float(z * d.std() / math.sqrt(len(d)))
+    values = np.asarray(values, dtype=float)
+    per_image, n = values.mean(0), values.shape[1]
+    variance = (np.square(per_image).sum() + 1) / (n + 2) - (per_image.sum() / (n + 2)) ** 2
+    images = stats.norm.ppf((1 + CONFIDENCE) / 2) * math.sqrt(variance / (n + 2))
+    mean, seeds = over_seeds(values.mean(1))
+    return mean, images if math.isnan(seeds) else math.hypot(images, seeds)
 
 
-def mcnemar(a: Sequence[bool], b: Sequence[bool]) -> float:
-    """Exact two-sided p-value that two networks do equally well on the same images.
-
-    Only images on which they differ carry information (McNemar's test). Raises ValueError when the
-    lists differ in length.
-    """
-    d = _together(a, b)
-    only_a, only_b = int((d > 0).sum()), int((d < 0).sum())
-    return 1.0 if only_a + only_b == 0 else float(stats.binomtest(only_a, only_a + only_b).pvalue)
-
-
-def _together(a: Sequence[bool], b: Sequence[bool]) -> np.ndarray:
-    """a - b per image: 1, 0 or -1."""
-    a, b = np.asarray(a, dtype=bool), np.asarray(b, dtype=bool)
-    if a.shape != b.shape:
-        raise ValueError(f"paired lists have lengths {len(a)} and {len(b)}; allowed: the same images in both")
-    return a.astype(int) - b.astype(int)
+def one_run(values: Sequence[float]) -> float:
+    """Half-width about their mean within which single runs scatter (95 %, Student t); nan for fewer than FEW."""
+    return over_seeds(values)[1] * math.sqrt(len(values))

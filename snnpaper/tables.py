@@ -10,7 +10,7 @@ import pandas as pd
 
 from . import ledger
 from .config import Run
-from .stats import FEW, mcnemar, over_seeds, paired, wilson
+from .stats import FEW, one_run, over_seeds_and_images, wilson
 
 # What makes two runs one cell of a table: all but the seed. "variant" names every other departure from
 # the published setting.
@@ -46,23 +46,32 @@ def published(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def accuracies(root: Path | None = None) -> pd.DataFrame:
-    """`accuracies_of` for every network with a robustness record; an empty frame without records."""
-    found = ledger.records("robustness", root)
-    frames = [accuracies_of(Run.from_dict(r["config"]), r["results"]) for r in found]
+    """`accuracies_of` for every network with a robustness record; an empty frame without records.
+
+    Clean accuracy is that on the whole test split, of which the attacked images are the first.
+    """
+    found, trained = (
+        ledger.records("robustness", root),
+        {r["name"]: r["results"] for r in ledger.records("train", root)},
+    )
+    frames = [accuracies_of(Run.from_dict(r["config"]), r["results"], trained.get(r["name"])) for r in found]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=_COLUMNS)
 
 
-def accuracies_of(run: Run, results: dict) -> pd.DataFrame:
+def accuracies_of(run: Run, results: dict, trained: dict | None = None) -> pd.DataFrame:
     """One row per measurement of one network: clean, and each attack.
 
-    `results` is what `experiment.robustness` returns. Columns: run, the cell's columns, seed, n, space
-    (or "clean"), protocol, method, eps (in 1/255), accuracy, low, high (95 % Wilson), correct (bool
-    array over the images).
+    `results` is what `experiment.robustness` returns, `trained` its training record's, which has the clean
+    answers on all test images. Columns: run, the cell's columns, seed, n, space (or "clean"), protocol, method,
+    eps (in 1/255), accuracy, low, high (95 % Wilson), correct (bool array over the images).
     """
     clean = {"space": "clean", "protocol": "sound", "method": "clean", "eps": 0.0, "correct": results["clean_correct"]}
+    clean["n"] = results["n"]
+    if trained and "test_correct" in trained:
+        clean |= {"correct": trained["test_correct"], "n": trained["test_n"]}
     rows = []
     for a in [clean, *results["attacks"]]:
-        hits = ledger.unpack(a["correct"], results["n"])
+        hits = ledger.unpack(a["correct"], a.get("n", results["n"]))
         low, high = wilson(int(hits.sum()), len(hits))
         head = {"run": run.name, **cell(run), "seed": run.seed, "n": len(hits)}
         what = {k: a[k] for k in ("space", "protocol", "method")} | {"eps": round(255 * a["eps"])}
@@ -70,11 +79,11 @@ def accuracies_of(run: Run, results: dict) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def both_pools(part: pd.DataFrame) -> tuple[list[int], list[np.ndarray], list[np.ndarray]] | None:
-    """The seeds that have both pools, and for each which images are right under max and under avg; None without."""
+def both_pools(part: pd.DataFrame) -> tuple[list[int], np.ndarray, np.ndarray] | None:
+    """The seeds that have both pools, and [seeds, images] right under max and under avg; None without such a seed."""
     one = {pool: p.set_index("seed")["correct"] for pool, p in part.groupby("pool")}
     seeds = sorted(set(one["max"].index) & set(one["avg"].index)) if set(one) == {"max", "avg"} else []
-    return (seeds, [one["max"][s] for s in seeds], [one["avg"][s] for s in seeds]) if seeds else None
+    return (seeds, *(np.stack([one[pool][s] for s in seeds]).astype(int) for pool in ("max", "avg"))) if seeds else None
 
 
 def by_seed(part: pd.DataFrame, column: str) -> pd.Series:
@@ -84,11 +93,10 @@ def by_seed(part: pd.DataFrame, column: str) -> pd.Series:
 
 
 def max_minus_avg(frame: pd.DataFrame) -> pd.DataFrame:
-    """Paired difference max - avg per seed (same images, same initial seed), then over seeds.
+    """Paired difference max - avg (same images, same seed), a row a cell and attack.
 
-    `half` is the 95 % t half-width over seeds; `per_image` the mean and half-width over the images of all
-    seeds, which counts where there are fewer than FEW; `p_values` are exact McNemar tests, one per seed.
-    `runs` are the networks compared.
+    `difference` and `half` are those of `over_seeds_and_images`, `one_run` is the scatter of single pairs; `runs` are
+    the networks compared.
     """
     keys = [k for k in CELL if k != "pool"] + _MEASURED + ["n"]
     rows = []
@@ -96,12 +104,16 @@ def max_minus_avg(frame: pd.DataFrame) -> pd.DataFrame:
         if not (both := both_pools(part)):
             continue
         seeds, a, b = both
-        mean, half = over_seeds([x.mean() - y.mean() for x, y in zip(a, b, strict=True)])
-        images = paired(np.concatenate(a), np.concatenate(b))
-        p_values = [mcnemar(x, y) for x, y in zip(a, b, strict=True)]
-        rows.append(dict(zip(keys, values, strict=True)) | {
-            "seeds": len(seeds), "difference": mean, "half": half, "per_image": images, "p_values": p_values,
-            "runs": sorted(part.loc[part["seed"].isin(seeds), "run"])})  # fmt: skip
+        mean, half = over_seeds_and_images(a - b)
+        runs = sorted(part.loc[part["seed"].isin(seeds), "run"])
+        found = {
+            "seeds": len(seeds),
+            "difference": mean,
+            "half": half,
+            "one_run": one_run((a - b).mean(1)),
+            "runs": runs,
+        }
+        rows.append(dict(zip(keys, values, strict=True)) | found)
     return pd.DataFrame(rows)
 
 
@@ -120,9 +132,8 @@ def training(root: Path | None = None) -> pd.DataFrame:
 def trade_off(frame: pd.DataFrame, space: str, protocol: str = "sound") -> pd.DataFrame:
     """The printed table of one threat space: clean and each attack, max beside avg and their difference.
 
-    Per cent: mean ± half-width of the 95 % t interval over seeds; with fewer than FEW the 95 % interval
-    over the images of all seeds in brackets. "McNemar" is the p-value per image of the difference, the
-    largest over seeds. Fewer than five seeds or a reduced scale is marked indicative.
+    Per cent: mean ± half-width of the 95 % interval over seeds and images; with fewer than FEW seeds the
+    interval over the images alone, in brackets. Fewer than five seeds or a reduced scale is marked indicative.
     """
     part = frame[(frame["space"] == "clean") | (frame["space"] == space) & (frame["protocol"] == protocol)]
     keys = [k for k in CELL if k != "pool"] + _MEASURED + ["n"]
@@ -133,24 +144,18 @@ def trade_off(frame: pd.DataFrame, space: str, protocol: str = "sound") -> pd.Da
         difference = max_minus_avg(here)
         row = {"data": DATA[one["dataset"]], "network": network_text(one), "attack": attack_text(one)}
         row |= {pool: pools.get(pool, "missing") for pool in ("max", "avg")}
-        row |= _difference_text(difference.iloc[0]) if len(difference) else {"max − avg": "", "McNemar": ""}
+        row["max − avg"] = difference_text(difference.iloc[0]) if len(difference) else ""
         rows.append(row | {"images": one["n"], "seeds": seeds, "reading": reading(one["scale"], seeds)})
-    columns = ["data", "network", "attack", "max", "avg", "max − avg", "McNemar", "images", "seeds", "reading"]
+    columns = ["data", "network", "attack", "max", "avg", "max − avg", "images", "seeds", "reading"]
     return pd.DataFrame(rows, columns=columns).set_index(["data", "network", "attack"])
 
 
-def _difference_text(d: pd.Series) -> dict[str, str]:
+def difference_text(d: pd.Series) -> str:
+    """A difference in points: "1.2 ± 0.4" over seeds and images, or "1.2 [0.8, 1.6]" over images alone."""
+    mean, half = d["difference"], d["half"]
     if d["seeds"] >= FEW:
-        text = interval_text(d["difference"], d["half"])
-    else:
-        mean, half = d["per_image"]
-        text = f"{100 * mean:.1f} [{100 * (mean - half):.1f}, {100 * (mean + half):.1f}]"
-    return {"max − avg": text, "McNemar": p_text(max(d["p_values"]))}
-
-
-def p_text(p: float) -> str:
-    """ "p < 0.001" or "p = 0.042"."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+        return interval_text(mean, half)
+    return f"{100 * mean:.1f} [{100 * (mean - half):.1f}, {100 * (mean + half):.1f}]"
 
 
 def reading(scale: str, seeds: int) -> str:
@@ -168,6 +173,11 @@ def network_text(one) -> str:
     return text + (f", {one['variant']}" if one["variant"] else "")
 
 
+def where(one) -> str:
+    """CIFAR-10, then `network_text`."""
+    return f"{DATA[one['dataset']]}, {network_text(one)}"
+
+
 def attack_text(row) -> str:
     """clean, FGSM 8/255 or PGD-7 8/255."""
     return {"clean": "clean", "fgsm": f"FGSM {row['eps']}/255", "pgd": f"PGD-7 {row['eps']}/255"}[row["method"]]
@@ -175,11 +185,11 @@ def attack_text(row) -> str:
 
 def accuracy_text(rows: pd.DataFrame) -> str:
     """One cell's accuracy in per cent with the interval that its number of seeds allows."""
-    if len(rows) < FEW:
-        hits = np.concatenate(list(rows["correct"]))
-        low, high = wilson(int(hits.sum()), len(hits))
-        return f"{100 * hits.mean():.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-    return interval_text(*over_seeds(rows["accuracy"]))
+    hits = np.stack(list(rows["correct"]))
+    if len(hits) >= FEW:
+        return interval_text(*over_seeds_and_images(hits))
+    low, high = wilson(round(hits.mean() * hits.shape[1]), hits.shape[1])
+    return f"{100 * hits.mean():.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def interval_text(mean: float, half: float) -> str:
@@ -191,7 +201,7 @@ def readings(frame: pd.DataFrame) -> list[str]:
     """What the recorded differences say, in sentences computed from them; one a cell and space.
 
     Of cells with five seeds of both pools. A difference is called above or below only when its 95 % interval
-    over seeds leaves zero out.
+    over seeds and images leaves zero out.
     """
     found = []
     for _, d in max_minus_avg(frame).iterrows():

@@ -2,12 +2,16 @@
 
 import json
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
 from snnpaper import ledger, tables
+from snnpaper.attacks import tables as attacked
 from snnpaper.comparison import beside
 from snnpaper.config import Run, home
+from snnpaper.stats import over_seeds_and_images
 
 
 def write(root, run, clean, pgd, n=100, **more):
@@ -45,8 +49,10 @@ def test_variants_are_cells_of_their_own_and_not_published(root):
 def test_difference_and_its_marks(root):
     table = tables.trade_off(tables.published(tables.accuracies(root)), "pixel").reset_index()
     paper = table[table["reading"] == "paper scale"].set_index("attack")
-    assert paper.loc["clean", "max − avg"] == "-3.0 ± 0.0" and paper.loc["PGD-7 8/255", "max − avg"] == "8.0 ± 0.0"
-    assert paper.loc["PGD-7 8/255", "McNemar"] == "p = 0.008"  # eight against none: 2 * 0.5^8
+    clean = [[50 + s <= i < 53 + s for i in range(100)] for s in range(5)]  # the images that only avg gets right
+    assert paper.loc["clean", "max − avg"] == f"-3.0 ± {100 * over_seeds_and_images(clean)[1]:.1f}"
+    only_max = [[12 <= i < 20 for i in range(100)]] * 5
+    assert paper.loc["PGD-7 8/255", "max − avg"] == f"8.0 ± {100 * over_seeds_and_images(only_max)[1]:.1f}"
     alone = table[table["reading"] == "reduced scale, indicative"]
     assert set(alone["avg"]) == {"missing"} and set(alone["max − avg"]) == {""}
 
@@ -71,7 +77,7 @@ def test_generalisation_is_paired_by_seed():
     head = tables.cell(Run.make("cpu"))
     rows = [head | {"pool": pool, "seed": s, "train": 0.6 + 0.01 * s + gain, "test": 0.5 + 0.01 * s}
             for s in range(3) for pool, gain in (("max", 0.02), ("avg", 0.0))]  # fmt: skip
-    table = beside.generalisation(tables.pd.DataFrame(rows)).set_index("accuracy")
+    table = beside.generalisation(pd.DataFrame(rows)).set_index("accuracy")
     assert table.loc["train − test", "max"] == "12.0 ± 0.0"
     assert table.loc["train − test", "max − avg"] == table.loc["train", "max − avg"] == "2.0 ± 0.0"
     assert table.loc["test", "max − avg"] == "0.0 ± 0.0" and table.loc["test", "max"] == "51.0 ± 2.5"
@@ -85,11 +91,24 @@ def test_published_numbers_have_sources_and_stand_beside_ours(root):
     cited = set(found["cite"].dropna())
     bib = (home() / "book" / "references.bib").read_text()
     assert all(f"{{{key}," in bib for key in cited)
-    table = beside.reported(tables.accuracies(root), "cifar10")
+    nothing = attacked.rows(root)
+    table = beside.reported(tables.accuracies(root), nothing, "cifar10")
     ours = table[table["origin"] == "measured here"]
-    assert list(ours["pgd"])[0] == "20.0 ± 0.0" and set(table["origin"]) == {"reported", "measured here"}
+    best = list(ours["pgd"])[0]
+    assert best.startswith("20.0 ± ") and set(table["origin"]) == {"reported", "measured here"}
     place = {r["pgd"]: i for i, r in table.iterrows()}
-    assert place["20.55"] < place["20.0 ± 0.0"] < place["19.81"]  # in the order of the PGD accuracy
+    assert place["20.55"] < place[best] < place["19.81"]  # in the order of the PGD accuracy
+    worst = [{"space": "pixel", "eps": 8, "pool": "max", "seed": 0, "n": 4, "attack": a, "correct": np.array(c, bool)}
+             for a, c in (("clean", [1, 1, 1, 0]), (attacked.WORST, [0, 0, 0, 1]))]  # fmt: skip
+    battery = pd.DataFrame(worst).assign(accuracy=lambda d: [c.mean() for c in d["correct"]])
+    with_worst = beside.reported(tables.accuracies(root), battery, "cifar10")
+    (row,) = with_worst[with_worst["attack"] == "worst case of all attacks"].to_dict("records")
+    assert (
+        row["clean"].startswith("75.0") and row["pgd"].startswith("25.0") and row["source"].endswith("1 seed, 4 images")
+    )
+    assert len(beside.reported(tables.accuracies(root), battery, "cifar100")) == len(
+        beside.reported(tables.accuracies(root), nothing, "cifar100")
+    )
 
 
 def test_a_group_without_source_is_refused(tmp_path):

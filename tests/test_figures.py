@@ -68,7 +68,7 @@ def test_heatmaps_scale_each_map_to_itself():
 
 def test_differences_keep_threat_models_apart_and_mark_single_seeds():
     head = tables.cell(Run.make("cpu"))
-    base = head | {"n": 100, "eps": 8, "per_image": (0.02, 0.05), "runs": []}
+    base = head | {"n": 100, "eps": 8, "runs": []}
     rows = [
         base | {"space": "clean", "protocol": "sound", "method": "clean", "seeds": 3, "difference": 0.01, "half": 0.02}
     ]
@@ -78,7 +78,7 @@ def test_differences_keep_threat_models_apart_and_mark_single_seeds():
     axes = comparison.differences(pd.DataFrame(rows)).axes
     assert [len(ax.containers) for ax in axes] == [2, 2, 2]
     attacked = [ax.containers[1].lines[0] for ax in axes]
-    assert [m.get_xdata()[0] for m in attacked] == [4.0, 4.0, 2.0]  # one seed: over the images
+    assert [m.get_xdata()[0] for m in attacked] == [4.0, 4.0, 4.0]
     assert [m.get_markerfacecolor() == "white" for m in attacked] == [False, False, True]
 
 

@@ -21,10 +21,12 @@ def test_two_seeds_that_agree_are_not_taken_for_certainty():
     some = [("max", [1, 1, 0, 0]), ("avg", [1, 0, 0, 0])]
     frame = pd.DataFrame([rows_of(c, pool, seed) for seed in range(2) for pool, c in some])
     (text,) = tables.trade_off(frame, "pixel")["max − avg"]
-    mean, half = stats.paired([1, 1, 0, 0] * 2, [1, 0, 0, 0] * 2)
-    assert tables.trade_off(frame, "pixel")["max"].item() == "50.0 [21.5, 78.5]"  # Wilson, 4 of 8
+    mean, half = stats.over_seeds_and_images([[0, 1, 0, 0]])  # two seeds on the same images are no more images
+    low, high = stats.wilson(2, 4)
+    assert tables.trade_off(frame, "pixel")["max"].item() == f"50.0 [{100 * low:.1f}, {100 * high:.1f}]"
     assert text == f"25.0 [{100 * (mean - half):.1f}, {100 * (mean + half):.1f}]" and half > 0.2
     assert tables.readings(frame) == ["No cell has five seeds of both pools yet: nothing can be said."]
-    five = pd.DataFrame([rows_of(c, pool, seed) for seed in range(5) for pool, c in some])
-    assert tables.trade_off(five, "pixel")["max − avg"].item() == "25.0 ± 0.0"
+    five = pd.DataFrame([rows_of(np.tile(c, 25), pool, seed) for seed in range(5) for pool, c in some])
+    half = stats.over_seeds_and_images(np.tile([[0, 1, 0, 0]], 25))[1]
+    assert tables.trade_off(five, "pixel")["max − avg"].item() == f"25.0 ± {100 * half:.1f}"
     assert "is above" in tables.readings(five)[0] and "5 seeds" in tables.readings(five)[0]

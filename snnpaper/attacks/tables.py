@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import ledger, stats
+from .. import ledger
 from ..config import Run
 from ..data import CLASSES
-from ..stats import FEW, over_seeds, wilson
+from ..stats import over_seeds, over_seeds_and_images, wilson
 from ..tables import FIVE_SEEDS, both_pools, interval_text
 
 WORST = "worst case of all"
@@ -97,19 +97,15 @@ def advantage(frame: pd.DataFrame) -> pd.DataFrame:
 def paired(frame: pd.DataFrame) -> pd.DataFrame:
     """Max minus avg (fraction, paired by seed and image) for every space, eps and attack of the frame.
 
-    Columns: space, eps, attack, seeds, n, max, avg, difference, half (95 %, over seeds; with fewer than FEW over
-    the images: normal approximation of the paired difference).
+    Columns: space, eps, attack, seeds, n, max, avg, difference, half (`stats.over_seeds_and_images`).
     """
     table = []
     for (space, eps, attack), here in frame.groupby(["space", "eps", "attack"], sort=False):
         if not (both := both_pools(here)):
             continue
-        seeds, by_max, by_avg = both
-        a, b = np.concatenate(by_max), np.concatenate(by_avg)
-        difference, half = over_seeds([x.mean() - y.mean() for x, y in zip(by_max, by_avg, strict=True)])
-        if len(seeds) < FEW:
-            half = stats.paired(a, b)[1]
-        row = {"space": space, "eps": eps, "attack": attack, "seeds": len(seeds), "n": len(a) // len(seeds)}
+        seeds, a, b = both
+        difference, half = over_seeds_and_images(a - b)
+        row = {"space": space, "eps": eps, "attack": attack, "seeds": len(seeds), "n": a.shape[1]}
         row |= {"max": a.mean(), "avg": b.mean(), "difference": difference, "half": half}
         table.append(row)
     return pd.DataFrame(table, columns=_PAIRED)

@@ -13,51 +13,57 @@ from pathlib import Path
 import pandas as pd
 
 from .. import ledger, tables
-from ..stats import over_seeds
+from ..attacks import tables as attacked
+from ..stats import FEW, over_seeds
 from ..trail import densities
 from .verdicts import sign_verdict
 
+Found = tuple[int, float, float] | None
 _COLUMNS = ["claim", "quantity", "ours", "direction here", "where", "seeds", "images", "scale", "verdict", "runs"]
 
 
 def claims(root: Path | None = None) -> pd.DataFrame:
-    """One row a claim: quantity, ours ± interval over seeds, what the sign is here, seeds, images, verdict, runs."""
+    """One row a claim: quantity, ours, what the sign is here, seeds, images, verdict, runs.
+
+    ± is the 95 % interval over seeds (and images, where it is an accuracy), brackets that over images alone.
+    """
     found, acc, learned = densities.frame(root), tables.accuracies(root), tables.training(root)
     eight = acc[(acc["eps"] == 8) | (acc["space"] == "clean")]
     rows = [
         *_sparsity_claims(found, root),
         *_pool_claims(found, eight, learned),
+        *_worst_claims(root),
         *_depth_claims(eight),
         *_theorem_claims(root),
     ]
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def _row(claim: str, quantity: str, pairs: Iterable[float], where: str, n, scale: str, runs: Iterable[str]) -> dict:
-    """`pairs` holds one difference a seed, positive if the claim is right."""
-    values, runs = list(pairs), sorted(set(runs))
+def _row(claim: str, quantity: str, found: Found, where: str, n, scale: str, runs: Iterable[str]) -> dict:
+    """`found` is None or the seeds, mean and half-width of a difference that is positive if the claim is right."""
     head = {"claim": claim, "quantity": quantity, "where": where}
-    if not values:
-        return head | {
-            "where": "",
-            "ours": "not measured",
-            "seeds": 0,
-            "images": "",
-            "scale": "",
-            "verdict": "",
-            "runs": [],
-        }
-    mean, half = over_seeds(values)
+    if not found:
+        none = {"where": "", "seeds": 0, "images": "", "scale": "", "verdict": "", "runs": []}
+        return head | {"ours": "not measured"} | none
+    seeds, mean, half = found
     digits = 2 if abs(100 * mean) < 1 else 1
-    ours = f"{100 * mean:+.{digits}f}" + ("" if math.isnan(half) else f" ± {100 * half:.{digits}f}")
-    word = sign_verdict(mean, half, len(values), scale)
-    return head | {"ours": ours, "direction here": direction(mean, half), "seeds": len(values), "images": n,
-                   "scale": scale, "verdict": word, "runs": runs}  # fmt: skip
+    ours = f"{100 * mean:+.{digits}f}"
+    if not math.isnan(half):
+        low, high = (f"{100 * (mean + side * half):.{digits}f}" for side in (-1, 1))
+        ours += f" ± {100 * half:.{digits}f}" if seeds >= FEW else f" [{low}, {high}]"
+    word = sign_verdict(mean, half, seeds, scale)
+    return head | {"ours": ours, "direction here": direction(mean, half, seeds), "seeds": seeds, "images": n,
+                   "scale": scale, "verdict": word, "runs": sorted(set(runs))}  # fmt: skip
 
 
-def direction(mean: float, half: float) -> str:
+def _over(pairs: pd.Series) -> Found:
+    """What `_row` wants, from one difference a seed."""
+    return (len(pairs), *over_seeds(pairs)) if len(pairs) else None
+
+
+def direction(mean: float, half: float, seeds: int) -> str:
     """What a difference looks like at our scale, whatever that is worth for the paper."""
-    if math.isnan(half):
+    if seeds < FEW:
         return "too few seeds"
     return "as claimed" if mean > half else "opposite" if mean < -half else "not resolved"
 
@@ -94,7 +100,7 @@ def _sparsity_claims(found: pd.DataFrame, root: Path | None) -> list[dict]:
                     scale = "reduced" if state == "trained" else "untrained"
                     n = used["n"].min() if len(used) else ""
                     row = _row(
-                        claim, label, per_seed, f"CIFAR-10, width 16, {state}, both pools", n, scale, used["run"]
+                        claim, label, _over(per_seed), f"CIFAR-10, width 16, {state}, both pools", n, scale, used["run"]
                     )
             rows.append(row)
     return rows
@@ -103,43 +109,60 @@ def _sparsity_claims(found: pd.DataFrame, root: Path | None) -> list[dict]:
 # ---- what the pool does ------------------------------------------------------------------------------
 
 
-def _by_cell(frame: pd.DataFrame, column: str, sign: int) -> Iterable[tuple[dict, pd.Series, list[str]]]:
-    """Per cell: its columns, sign * (max - avg) of `column` by seed, and the runs."""
+def _by_cell(frame: pd.DataFrame, column: str, sign: int) -> Iterable[tuple[dict, Found, list[str]]]:
+    """Per cell: its columns, sign * (max - avg) of `column` over its seeds, and the runs."""
     keys = [k for k in tables.CELL if k != "pool"] + ["n"]
     for values, part in frame.groupby(keys, sort=False):
-        if len(pairs := tables.by_seed(part, column)):
-            yield dict(zip(keys, values, strict=True)), sign * pairs, sorted(part["run"])
+        if found := _over(sign * tables.by_seed(part, column)):
+            yield dict(zip(keys, values, strict=True)), found, sorted(part["run"])
 
 
-def _where(c: dict) -> str:
-    return f"{tables.DATA[c['dataset']]}, {tables.network_text(c)}"
+def _attacked(acc: pd.DataFrame, sign: int = 1) -> Iterable[tuple[dict, Found, list[str]]]:
+    """The same of accuracy, from `tables.accuracies` rows of one attack: over seeds and images."""
+    for d in tables.max_minus_avg(acc).to_dict("records"):
+        yield d, (d["seeds"], sign * d["difference"], d["half"]), d["runs"]
+
+
+_HARDER, _WORSE = "Max pooling, with its sparser gradient, is harder to attack", "... and generalises worse"
 
 
 def _pool_claims(found: pd.DataFrame, acc: pd.DataFrame, learned: pd.DataFrame) -> list[dict]:
     at_input = found[(found["state"] == "trained") & (found["mode"] == "eval") & (found["place"] == "input")]
-    pgd = acc[acc["method"] == "pgd"]
-    gap = learned.assign(gap=learned["train"] - learned["test"])
-    cases = [
-        ("Max pooling makes the input gradient sparser", "sparsity at the input, max minus avg", at_input, "0", -1),
-        *(
-            ("A sparser gradient is harder to attack",
-             f"PGD-7 8/255, {space} space, {protocol} protocol, max minus avg",
-             pgd[(pgd["space"] == space) & (pgd["protocol"] == protocol)], "accuracy", 1)
-            for space, protocol in (("spike", "published"), ("spike", "sound"), ("pixel", "sound"))
-        ),
-        ("A sparser gradient generalises worse", "test accuracy, avg minus max", learned, "test", -1),
-        ("A sparser gradient generalises worse", "gap between train and test accuracy, max minus avg", gap, "gap", 1),
-    ]  # fmt: skip
+    gap, here = tables.published(learned.assign(gap=learned["train"] - learned["test"])), tables.published(acc)
+    pgd = here["method"] == "pgd"
+    sparser = _by_cell(tables.published(at_input), "0", -1)
+    cases = [("Max pooling makes the input gradient sparser", "sparsity at the input, max minus avg", sparser)]
+    for space, protocol in (("spike", "published"), ("spike", "sound"), ("pixel", "sound")):
+        part = here[pgd & (here["space"] == space) & (here["protocol"] == protocol)]
+        cases.append((_HARDER, f"PGD-7 8/255, {space} space, {protocol} protocol, max minus avg", _attacked(part)))
+    cases += [
+        (_WORSE, "test accuracy, avg minus max", _attacked(here[here["space"] == "clean"], -1)),
+        (_WORSE, "gap between train and test accuracy, max minus avg", _by_cell(gap, "gap", 1)),
+    ]
     rows = []
-    for claim, quantity, frame, column, sign in cases:
-        cells = list(_by_cell(tables.published(frame), column, sign))
-        rows += [
-            _row(
-                claim, quantity, pairs, f"{tables.DATA[c['dataset']]}, {tables.network_text(c)}", c["n"], c["scale"], r
-            )
-            for c, pairs, r in cells
-        ] or [_row(claim, quantity, [], "", "", "", [])]
+    for claim, quantity, cells in cases:
+        rows += [_row(claim, quantity, one, tables.where(c), c["n"], c["scale"], runs) for c, one, runs in cells] or [
+            _row(claim, quantity, None, "", "", "", [])
+        ]
     return rows
+
+
+def _worst_claims(root: Path | None) -> list[dict]:
+    """The same in the worst case of all attacks of chapter 6, on the one cell that it attacks."""
+    battery = attacked.rows(root)
+    best = attacked.paired(battery[battery["attack"] == attacked.WORST])
+    curves = attacked.advantage_on_curves(attacked.curves(root))
+    runs = {"battery": set(battery["run"]), "curve": set(attacked.curves(root)["run"])}
+    cases = [("worst case of all attacks, {space} space, {eps:g}/255", d) for d in best.to_dict("records")]
+    cases += [("{space}, radius {eps:g}", d) for d in curves.to_dict("records")]
+    where = tables.where(tables.cell(attacked.SHOWN))
+    rows = []
+    for text, d in cases:
+        found = (d["seeds"], d["difference"], d["half"])
+        used = runs["curve" if d["attack"] == "curve" else "battery"]
+        quantity = text.format(**d) + ", max minus avg"
+        rows.append(_row(_HARDER, quantity, found, where, d["n"], attacked.SHOWN.scale, used))
+    return rows or [_row(_HARDER, "worst case of all attacks, max minus avg", None, "", "", "", [])]
 
 
 def _depth_claims(acc: pd.DataFrame) -> list[dict]:
@@ -160,12 +183,12 @@ def _depth_claims(acc: pd.DataFrame) -> list[dict]:
                 c = dict(zip(keys, values, strict=True)) | {"label": "SEW-ResNet-50 and 18"}
                 used = p.loc[p["label"].isin(["SEW-ResNet-18", "SEW-ResNet-50"]), "run"]
                 per_seed = pairs.groupby("seed").mean()
-                cells.append(_row(claim, quantity, per_seed, _where(c), p["n"].min(), c["scale"], used))
-        rows += cells or [_row(claim, quantity, [], "", "", "", [])]
+                cells.append(_row(claim, quantity, _over(per_seed), tables.where(c), p["n"].min(), c["scale"], used))
+        rows += cells or [_row(claim, quantity, None, "", "", "", [])]
     return rows
 
 
-# ---- theorems, failures ------------------------------------------------------------------------------
+# ---- theorems --------------------------------------------------------------------------------------
 
 
 def _theorem_claims(root: Path | None) -> list[dict]:
@@ -175,7 +198,7 @@ def _theorem_claims(root: Path | None) -> list[dict]:
         shares = [max(r["results"][space]["shares"]["refuted"]) for r in found]
         claim, quantity = "Theorem 4.1: the ratio is at most 3 times L0", f"images that refute it at some eps, {space}"
         if not shares:
-            rows.append(_row(claim, quantity, [], "", "", "", []))
+            rows.append(_row(claim, quantity, None, "", "", "", []))
             continue
         ours = f"{100 * min(shares):.0f} to {100 * max(shares):.0f} %"
         scale = " and ".join(sorted({r["scale"] for r in found}))
@@ -187,54 +210,3 @@ def _theorem_claims(root: Path | None) -> list[dict]:
             "runs": sorted(r["name"] for r in found),
         })  # fmt: skip
     return rows
-
-
-def failures(root: Path | None = None) -> pd.DataFrame:
-    """The paper's failure marks on every recorded network of the published kind, worst first seen by seed.
-
-    "below 50 % on CIFAR-100" (clean test accuracy), "more than 70 % lost under PGD" (share of the clean accuracy
-    lost at eps 8/255, per protocol), "norms collapse" (mean norm of the input gradient below a hundredth of
-    that of the untrained network of the same shape). Columns: mark, quantity, where, value, raised, seeds, runs.
-    """
-    acc, found = tables.published(tables.accuracies(root)), densities.frame(root)
-    rows = []
-    for c, part in _cells(acc[acc["space"] == "clean"]):
-        if c["dataset"] == "cifar100":
-            rows.append(
-                _mark("below 50 % on CIFAR-100", "clean accuracy (%)", c, part, 100 * part["accuracy"], below=50)
-            )
-    if not rows:
-        rows.append(_mark("below 50 % on CIFAR-100", "clean accuracy (%)", None, acc[:0], [], below=50))
-    clean = acc[acc["space"] == "clean"].set_index("run")["accuracy"]
-    for (space, protocol), attacked in acc[(acc["method"] == "pgd") & (acc["eps"] == 8)].groupby(["space", "protocol"]):
-        for c, part in _cells(attacked):
-            lost = 100 * (1 - part["accuracy"].to_numpy() / clean[part["run"]].to_numpy())
-            what = f"share of the clean accuracy lost (%), {space} space, {protocol} protocol"
-            rows.append(_mark("more than 70 % lost under PGD", what, c, part, lost, above=70))
-    at = found[(found["place"] == "input") & (found["mode"] == "eval")]
-    before = at[at["state"] == "untrained"].groupby(["dataset", "label", "width", "variant", "pool"])["norm"].mean()
-    for c, part in _cells(tables.published(at[at["state"] == "trained"])):
-        key = tuple(c[k] for k in ("dataset", "label", "width", "variant", "pool"))
-        if key in before:
-            ratio = part["norm"] / before[key]
-            rows.append(_mark("gradient norms collapse", "norm, trained over untrained", c, part, ratio, below=0.01))
-    return pd.DataFrame(rows)
-
-
-def _cells(frame: pd.DataFrame) -> Iterable[tuple[dict, pd.DataFrame]]:
-    for values, part in frame.groupby(tables.CELL, sort=False):
-        yield dict(zip(tables.CELL, values, strict=True)), part
-
-
-def _mark(mark, quantity, c, part, values, below=None, above=None) -> dict:
-    values = list(values)
-    if not values:
-        return {"mark": mark, "quantity": quantity, "where": "", "value": "not measured", "raised": "", "seeds": 0,
-                "reading": "", "runs": []}  # fmt: skip
-    raised = sum(v < below if below is not None else v > above for v in values)
-    where = f"{_where(c)}, {c['pool']} pooling"
-    low, high = min(values), max(values)
-    return {"mark": mark, "quantity": quantity, "where": where,
-            "value": f"{low:.3g}" + (f" to {high:.3g}" if len(values) > 1 else ""),
-            "raised": f"{raised} of {len(values)} networks", "seeds": len(values),
-            "reading": tables.reading(c["scale"], len(values)), "runs": sorted(part["run"])}  # fmt: skip

@@ -21,7 +21,8 @@ SPACES = {
 def differences(found: pd.DataFrame) -> Figure:
     """max − avg in points with its 95 % interval, a row a cell and attack, a panel a threat model.
 
-    `found` is `tables.max_minus_avg`. Filled: interval over seeds; hollow: fewer than FEW, interval over images.
+    `found` is `tables.max_minus_avg`. Filled: interval over seeds and images; hollow: fewer than FEW
+    seeds, over images alone.
     """
     clean = found[found["space"] == "clean"]
     counts = [len(clean) + len(_of(found, key)) for key in SPACES]
@@ -30,7 +31,7 @@ def differences(found: pd.DataFrame) -> Figure:
         rows = pd.concat([clean, _of(found, key)]).sort_values(["dataset", "label", "width"], kind="stable")
         names = []
         for y, (_, d) in enumerate(rows.iterrows()):
-            mean, half = (d["difference"], d["half"]) if d["seeds"] >= FEW else d["per_image"]
+            mean, half = d["difference"], d["half"]
             colour = COLOURS[7] if d["space"] == "clean" else COLOURS[0]
             ax.errorbar(100 * mean, y, xerr=100 * half, fmt="o", ms=4, color=colour, capsize=2,
                         mfc=colour if d["seeds"] >= FEW else "white")  # fmt: skip

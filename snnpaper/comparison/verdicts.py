@@ -2,48 +2,63 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import yaml
 
 from .. import tables
 from ..config import book
-from ..stats import over_seeds
+from ..stats import FEW, one_run, over_seeds, over_seeds_and_images
 from ..trail import densities
 
 # The rules. A verdict needs the paper's scale and five seeds; without them a row is "indicative" and says
-# nothing about the paper. With them, the 95 % interval over seeds is compared with the paper's value:
+# nothing about the paper. With them, our 95 % interval over seeds and images is compared with the paper's value.
 HELD, OTHER_SIZE, UNRESOLVED, NOT_HELD = "held", "same direction, other size", "not resolved", "not held"
+HIGHER, LOWER = "ours is higher", "ours is lower"
 INDICATIVE, ELSEWHERE = "indicative, no verdict", "another data set, no verdict"
 UNCLEAR = "its meaning is not stated, no verdict"
 NO_VERDICT = ("", INDICATIVE, ELSEWHERE, UNCLEAR)
+WIDEST = 5.0  # points: an accuracy known less well than this agrees with too much to be said to hold
 
 
 _KEYS = {"value", "text", "source", "note", "dataset", "label", "unclear"}
 
 
-def verdict(low: float, high: float, ours: float, half: float, seeds: int, scale: str) -> str:
-    """The verdict on one number of the paper, which says low..high (equal for a single value).
+def verdict(
+    low: float, high: float, ours: float, half: float, one_run: float, seeds: int, scale: str, difference: bool
+) -> str:
+    """The verdict on one number of the paper, which says low..high (equal for a single value), in points.
 
-    held: the interval ours ± half meets low..high. same direction, other size: it does not, but has the
-    paper's sign throughout. not resolved: it contains zero. not held: it has the other sign.
+    The paper's number is one run's, so it agrees with ours when it meets the interval of one more run of ours: our
+    mean's `half` and the scatter of single runs `one_run`, their squares added. A difference that contains zero
+    within `half` is not resolved, with the other sign not held, and otherwise held or of other size. An accuracy is
+    held, or ours is higher or lower; it is not resolved when one more run is not known to WIDEST points.
     """
     if scale != "paper" or seeds < tables.FIVE_SEEDS or math.isnan(half):
         return INDICATIVE
-    if ours - half <= high and ours + half >= low:
-        return HELD
-    if ours - half <= 0 <= ours + half:
+    one_more = math.hypot(half, one_run)
+    agrees = ours - one_more <= high and ours + one_more >= low
+    if difference:
+        if ours - half <= 0 <= ours + half:
+            return UNRESOLVED
+        if (ours > 0) != (low > 0):
+            return NOT_HELD
+        return HELD if agrees else OTHER_SIZE
+    if one_more > WIDEST:
         return UNRESOLVED
-    return OTHER_SIZE if (ours > 0) == (low > 0) else NOT_HELD
+    return HELD if agrees else HIGHER if ours > high else LOWER
 
 
 def sign_verdict(ours: float, half: float, seeds: int, scale: str) -> str:
     """The verdict on a claim that says "more than" without a number: `ours` is the difference it says is positive.
 
-    held: the 95 % interval over seeds lies above zero; not held: below; not resolved: it contains zero.
+    held: the 95 % interval lies above zero; not held: below; not resolved: it contains zero.
     """
     if scale != "paper" or seeds < tables.FIVE_SEEDS or math.isnan(half):
         return INDICATIVE
@@ -51,17 +66,33 @@ def sign_verdict(ours: float, half: float, seeds: int, scale: str) -> str:
 
 
 def paper_values(path: Path | None = None) -> dict[str, dict]:
-    """book/paper_values.yml: {value, text, source}, and where they are known dataset and label.
+    """book/paper_values.yml: {value, text, source}, where known dataset and label; and the cells it leaves out.
 
     Raises ValueError naming an entry that lacks one of the first three or has an unknown key.
     """
-    values = yaml.safe_load((path or book() / "paper_values.yml").read_text(encoding="utf-8"))
+    given = yaml.safe_load((path or book() / "paper_values.yml").read_text(encoding="utf-8"))
+    cells = _cells()
+    values = {key: cells.get(key, {}) | entry for key, entry in given.items()}
+    values |= {key: cell for key, cell in cells.items() if key not in given}
     for key, entry in values.items():
         if missing := {"value", "text", "source"} - set(entry):
             raise ValueError(f"{key} lacks {', '.join(sorted(missing))}; allowed null, but present")
         if unknown := set(entry) - _KEYS:
             raise ValueError(f"{key} has {', '.join(sorted(unknown))}; allowed: {', '.join(sorted(_KEYS))}")
     return values
+
+
+def _cells() -> dict[str, dict]:
+    """Accuracies by data set, network, pool and attack, as tables like the paper's have them; values unknown."""
+    found = {}
+    for dataset, depth in itertools.product(("cifar10", "cifar100", "cifar10dvs"), (18, 34, 50)):
+        for pool, what in itertools.product(("max", "avg"), ("clean", "fgsm", "pgd")):
+            label = f"SEW-ResNet-{depth}"
+            name = what if what == "clean" else what.upper()
+            text = f"{name} accuracy, {tables.DATA[dataset]}, {label}, {pool} pooling"
+            entry = {"value": None, "source": None, "dataset": dataset, "label": label, "text": text}
+            found[f"{what}_{pool}_{dataset}_sew{depth}"] = entry
+    return found
 
 
 def comparisons(root: Path | None = None, values: Path | None = None) -> pd.DataFrame:
@@ -79,15 +110,13 @@ def comparisons(root: Path | None = None, values: Path | None = None) -> pd.Data
     for key, entry in known.items():
         what, *rest = key.split("_")
         if what == "pool" and rest == ["sparsity", "drop"]:
-            rows += _each(key, entry, _pool_density(root), [], lambda p: -100 * tables.by_seed(p, "0"), "{:+.1f}")
+            rows += _each(key, entry, _pool_density(root), [], _density_lost, "{:+.1f}")
         elif what in select and rest and rest[0] in ("max", "avg"):
             part = acc[select[what] & (acc["pool"] == rest[0])]
-            rows += _each(key, entry, part, ["pool"], lambda p: [100 * a for a in p["accuracy"]], "{:.1f}")
+            rows += _each(key, entry, part, ["pool"], _accuracy, "{:.1f}")
         elif what in select and rest and rest[0] in ("gain", "loss"):
-            points = -100 if rest[0] == "gain" else 100
-            rows += _each(
-                key, entry, acc[select[what]], [], lambda p, k=points: k * tables.by_seed(p, "accuracy"), "{:+.1f}"
-            )
+            pools = ("avg", "max") if rest[0] == "gain" else ("max", "avg")
+            rows += _each(key, entry, acc[select[what]], [], functools.partial(_between, pools), "{:+.1f}")
     done = {r["key"] for r in rows}
     rows += [_row(k, v, "not measured", "", "", "", [], "") for k, v in known.items() if k not in done]
     order = list(known)
@@ -95,7 +124,7 @@ def comparisons(root: Path | None = None, values: Path | None = None) -> pd.Data
 
 
 def printed_cells(rows: pd.DataFrame) -> pd.DataFrame:
-    """The cells of the paper's Tables 1 to 3 as `comparisons` found them: paper | ours, a row a network and pool.
+    """The cells of tables like the paper's as `comparisons` found them: paper | ours, a row a network and pool.
 
     Ours is the recorded cell nearest the paper: its scale first, then the most seeds; attacks at 8/255. Columns:
     data, network, pool, reading (which cell), verdict, then per measurement paper and ours.
@@ -125,6 +154,29 @@ def printed_cells(rows: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
+Estimate = tuple[int, float, float, float]  # seeds, mean, half-width, scatter of single runs; fractions
+
+
+def _accuracy(p: pd.DataFrame) -> Estimate:
+    """A cell's accuracy."""
+    return len(p), *over_seeds_and_images(np.stack(list(p["correct"]))), one_run(p["accuracy"])
+
+
+def _between(pools: tuple[str, str], p: pd.DataFrame) -> Estimate | None:
+    """The accuracy with one pool minus that with the other, paired by seed and image."""
+    found = tables.max_minus_avg(p)
+    if not len(found):
+        return None
+    (d,) = found.to_dict("records")
+    return d["seeds"], d["difference"] if pools[0] == "max" else -d["difference"], d["half"], d["one_run"]
+
+
+def _density_lost(p: pd.DataFrame) -> Estimate | None:
+    """The density that average pooling has beyond max pooling's."""
+    lost = -tables.by_seed(p, "0")
+    return (len(lost), *over_seeds(lost), one_run(lost)) if len(lost) else None
+
+
 def _pool_density(root: Path | None) -> pd.DataFrame:
     """Gradient density at the pool's input, eval mode, of the trained published networks."""
     found = densities.frame(root)
@@ -137,7 +189,7 @@ def _each(
     entry: dict,
     part: pd.DataFrame,
     extra: list[str],
-    quantity: Callable[[pd.DataFrame], Sequence[float]],
+    quantity: Callable[[pd.DataFrame], Estimate | None],
     style: str,
 ) -> list[dict]:
     """A row per cell of ours (all runs alike but for seed, and pool unless in `extra`)."""
@@ -147,22 +199,27 @@ def _each(
     rows = []
     for values, p in part.groupby(by, sort=False):
         cell, found = dict(zip(by, values, strict=True)), quantity(p)
-        if not len(found):
+        if not found:
             continue
-        mean, half = over_seeds(found)
+        seeds, mean, half, single = found[0], *(100 * x for x in found[1:])
+        half = half if seeds >= FEW else math.nan  # one or two seeds say nothing of others
         ours = style.format(mean) + ("" if math.isnan(half) else f" ± {half:.1f}")
-        where = f"{tables.DATA[cell['dataset']]}, {tables.network_text(cell)}"
+        where = tables.where(cell)
         if cell["space"] != "clean":
             where += f"; {cell['space']}" + (" space" if cell["space"] in ("pixel", "spike") else "")
         if cell["method"] != "clean":
             where += f", {tables.attack_text(cell)}, {cell['protocol']} protocol"
         low, high = _range(entry["value"])
-        word = "" if low is None else verdict(low, high, mean, half, len(found), cell["scale"])
+        word = (
+            ""
+            if low is None
+            else verdict(low, high, mean, half, single, seeds, cell["scale"], quantity is not _accuracy)
+        )
         if word and entry.get("dataset", cell["dataset"]) != cell["dataset"]:
             word = ELSEWHERE
         if word and entry.get("unclear"):
             word = UNCLEAR
-        rows.append(_row(key, entry, ours, len(found), cell["n"], where, sorted(p["run"]), cell["scale"], word))
+        rows.append(_row(key, entry, ours, seeds, cell["n"], where, sorted(p["run"]), cell["scale"], word))
     return rows
 
 
