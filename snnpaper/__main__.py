@@ -52,12 +52,13 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
     def work(args: argparse.Namespace) -> None:
         run, device = parse({k: getattr(args, k) for k in ("profile", "device", *(f.name for f in fields(Run)))})
-        if not missing(run):
+        lacking = {"train"} & set(missing(run)) if args.no_measure else missing(run)
+        if not lacking:
             print(f"{run.name} is recorded already; another --seed, or SNNPAPER_HOME elsewhere, computes anew")
         else:
             (train_stage if args.no_measure else run_all)(run, device, engine=args.engine)
         if args.render and not missing(run):
-            print(campaigns.render(run))
+            print(campaigns.rendered(run))
 
     parser.set_defaults(work=work)
 
@@ -73,7 +74,8 @@ def _add_campaign(parser: argparse.ArgumentParser) -> None:
     def work(args: argparse.Namespace) -> None:
         check_device(args.device)
         options = {"budget_minutes": args.budget_minutes, "together": args.together}
-        campaigns.run(args.grid, args.block, args.device, render_chapter=not args.no_render, **options)
+        if not campaigns.run(args.grid, args.block, args.device, render_chapter=not args.no_render, **options):
+            parser.exit(1)  # something is left: a loop of short boxes can tell
 
     parser.set_defaults(work=work)
 

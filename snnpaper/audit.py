@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from . import checks
 from .attacks.ensemble import generic, worst_case
 from .attacks.evidence import evidence
+from .pixel import evaluated
 from .stats import wilson
 
 
-def audit(model: nn.Module, x: Tensor, y: Tensor, eps: float, classes: int, progress: bool = False) -> dict:
+def audit(model: nn.Module, x: Tensor, y: Tensor, eps: float, classes: int) -> dict:
     """The per-image worst case over all generic attacks, and the checks that say how far to trust it.
 
     x [N,...] in [0,1], y int64 [N], eps an L-infinity radius; the model is put in eval mode and back.
@@ -27,12 +28,10 @@ def audit(model: nn.Module, x: Tensor, y: Tensor, eps: float, classes: int, prog
     """
     if x.min() < 0 or x.max() > 1:
         raise ValueError(f"inputs are {x.min():.3g} to {x.max():.3g}; allowed: 0 to 1, normalisation inside the model")
-    was_training = model.training
-    model.eval()
-    outcome = worst_case(model, x, y, generic(eps, classes), eps, progress)
-    stored = (outcome.adversarial, outcome.standing)
-    report = checks.report(evidence(model, x, y, eps, classes, stored=stored))
-    model.train(was_training)
+    with evaluated(model):
+        outcome = worst_case(model, x, y, generic(eps, classes), eps)
+        stored = (outcome.adversarial, outcome.standing)
+        report = checks.report(evidence(model, x, y, eps, classes, stored=stored))
     rows = [{k: r[k] for k in ("name", "kind")} | {"attacked": int(r["attacked"].sum()),
             "fooled": int((r["attacked"] & ~r["correct"]).sum())} for r in outcome.rows]  # fmt: skip
     head = {"n": len(y), "eps": eps}

@@ -128,6 +128,8 @@ def run(
     `block` choose as `cells` does. `together` networks are trained at once, which fills a GPU that one of them
     leaves idle.
     """
+    if together < 1:
+        raise ValueError(f"together is {together}; allowed: 1 or more")
     chosen = cells(grid, block)
     ledger.provenance()  # before anything on disk can change under a long run
     deadline = time.monotonic() + 60 * budget_minutes
@@ -137,7 +139,7 @@ def run(
     todo = [c for c in todo if data.available(c.run.dataset)]
     for i, cell in enumerate(todo):
         if not (missing := cell.missing()):
-            continue  # trained and measured with an earlier one
+            continue  # recorded meanwhile, by another process
         say(f"[{i + 1}/{len(todo)}] {cell.name}: {', '.join(missing)}; left in all: {_left(todo[i:])}")
         try:
             like = [c.run for c in todo[i:] if c.trains_beside(cell)]
@@ -151,11 +153,16 @@ def run(
             say(f"  failed, and recorded as that: {err}")
             continue
         if render_chapter:
-            try:
-                say(f"  chapter 3 of it: {render(cell.run)}")
-            except RuntimeError as err:  # its records are whole; a page that is not drawn is no reason to stop
-                say(f"  {err}")
+            say(f"  {rendered(cell.run)}")
     return not any(c.missing() for c in chosen if not c.absent and not c.failed)
+
+
+def rendered(run: Run) -> str:
+    """`render`, in a sentence: where it is or why not. The records are whole; a page not drawn is no failure."""
+    try:
+        return f"chapter 3 of it: {render(run)}"
+    except RuntimeError as err:
+        return str(err)
 
 
 def render(run: Run) -> Path:

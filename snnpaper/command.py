@@ -19,7 +19,7 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, work: Work)
     ledger.provenance()  # before anything on disk can change under a long run
     try:
         work(args)
-    except (ValueError, RuntimeError) as err:
+    except (ValueError, RuntimeError, OSError) as err:
         parser.exit(2, f"{parser.prog}: {err}\n")
     except KeyboardInterrupt:
         parser.exit(130, "\nstopped; the same command goes on from what it has kept\n")

@@ -96,11 +96,17 @@ class Run:
         """The run of a profile with some values changed; raises ValueError as `parse` does."""
         if profile not in PROFILES:
             raise ValueError(f"profile is {profile!r}; allowed: {', '.join(PROFILES)}")
-        return cls(**PROFILES[profile] | changes)
+        return cls.from_dict(PROFILES[profile] | changes)
 
     @classmethod
     def from_dict(cls, config: dict[str, Any]) -> Run:
-        """The run a record describes; fields younger than the record keep their default."""
+        """The run a record describes; fields younger than the record keep their default.
+
+        Raises ValueError naming what no field has the name of, as in a record of a later version.
+        """
+        names = [f.name for f in fields(cls)]
+        if unknown := sorted(set(config) - set(names)):
+            raise ValueError(f"unknown parameter {', '.join(unknown)}; allowed: {', '.join(names)}")
         return cls(**config)
 
     def to_dict(self) -> dict[str, Any]:

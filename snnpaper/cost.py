@@ -70,9 +70,10 @@ def estimate(run: Run, records: list[dict]) -> tuple[float, str] | None:
     nearest, found = rates(run, sort)
     if not found:
         return None
-    where = machine(here) if machine(here) in found else next(iter(found))
-    taken = found[where] if where == machine(here) else [r for part in found.values() for r in part]
-    place = "on this machine" if where == machine(here) else f"on {where}"
+    if machine(here) in found:
+        taken, place = found[machine(here)], "on this machine"
+    else:
+        taken, place = [r for part in found.values() for r in part], f"on {', '.join(found)}"
     text = f"from {len(taken)} run{'s' * (len(taken) > 1)} at width {nearest} {place}"
     return statistics.median(taken) * work(run), text
 

@@ -103,19 +103,22 @@ def _cifar(dataset: str, train: bool) -> Images:
     from torchvision.datasets import CIFAR10, CIFAR100
 
     cls = {"cifar10": CIFAR10, "cifar100": CIFAR100}[dataset]
-    try:
-        if available(dataset):
-            with contextlib.redirect_stdout(io.StringIO()):  # torchvision reports a good md5 in prose
-                raw = cls(root(), train=train, download=False)
-        else:
-            raw = cls(root(), train=train, download=True)  # shows its progress, checks the md5
-    except (OSError, RuntimeError) as err:
+    reasons = []
+    for download in (False, True) if available(dataset) else (True,):  # what was cut off on its way is fetched again
+        try:
+            # torchvision reports a good md5 in prose; a download shows its progress
+            with contextlib.nullcontext() if download else contextlib.redirect_stdout(io.StringIO()):
+                raw = cls(root(), train=train, download=download)
+            break
+        except (OSError, RuntimeError) as err:
+            reasons.append(str(err))
+    else:
         raise DataUnavailable(
-            f"{dataset} was not found in {root()} and could not be downloaded ({err}). Either set "
+            f"{dataset} was not found whole in {root()} and could not be downloaded ({'; '.join(reasons)}). Either set "
             f"SNNPAPER_DATA to a folder that holds {_FOLDER[dataset]}/ (the 'python version' archive from "
             f"https://www.cs.toronto.edu/~kriz/cifar.html, unpacked), or unpack it into {root()}, or run "
             f"`python -m snnpaper fetch {dataset}` where there is a network and copy that folder."
-        ) from err
+        )
     return Images(torch.from_numpy(raw.data).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(np.array(raw.targets)))
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from . import data, ledger, sparsity, zoo
@@ -18,7 +18,7 @@ from .config import Run, home
 from .data import Images
 from .engine.precision import differing_spikes
 from .pixel import correct
-from .train import Diverged, OutOfTime, Trainer, train, write_whole
+from .train import Diverged, OutOfTime, Trainer, drawn_from, train, write_whole
 
 STAGES = ("train", "robustness", "sparsity")
 ATTACKED_IMAGES = 1_000
@@ -87,8 +87,11 @@ def train_together(runs: Sequence[Run], device: str, deadline: float = math.inf)
     """Train several runs of one data set at once, a step of each in turn, each on a CUDA stream of its own.
 
     One such network is too small to fill a GPU; on a CPU nothing is gained. Each record's time is its share
-    of the host's time, and says with how many it was trained. Raises train.OutOfTime as `run_all` does.
+    of the host's time, and says with how many it was trained. Raises train.OutOfTime as `run_all` does, and
+    ValueError for runs of several data sets or with rate coding, which draws from a device's one random stream.
     """
+    if len({r.dataset for r in runs}) > 1 or any(r.coding == "rate" for r in runs):
+        raise ValueError(f"allowed together: one data set, no rate coding; got {', '.join(r.name for r in runs)}")
     splits = {k: v.to(device) for k, v in data.load(runs[0].dataset).items()}
     stream = torch.cuda.Stream if device.startswith("cuda") else lambda _: None
     pairs = [(Trainer(run, splits, device), stream(device)) for run in runs]
@@ -119,9 +122,8 @@ def record_training(done: Trainer, splits: dict[str, Images], **how) -> nn.Modul
     run, net = done.run, zoo.round_(done.net.eval())
     hits = {}
     for split, images in splits.items():
-        part = images.first(min(run.train_images or _TRAIN_CHECK, _TRAIN_CHECK) if split == "train" else 0)
-        part = part.to(done.sums.device)
-        hits[split] = correct(net, part.x, part.y, run.coding, run.T)
+        part = images.first(run.train_images).first(_TRAIN_CHECK) if split == "train" else images
+        hits[split] = _clean(run, net, part.to(done.sums.device))
     results = {f"{split}_accuracy": h.float().mean().item() for split, h in hits.items()}
     results |= {f"{split}_n": len(h) for split, h in hits.items()}
     results |= {"test_correct": ledger.pack(hits["test"]), "curves": done.curves}
@@ -156,7 +158,7 @@ def robustness_stage(
     if kept.get("origin") != origin:
         kept = {"origin": origin, "rows": [], "seconds": 0.0}
     for attack in tqdm(BATTERY, disable=not progress, desc="attacks"):
-        if any(row | attack.to_dict() == row for row in kept["rows"]):
+        if any(attack.to_dict().items() <= row.items() for row in kept["rows"]):
             continue
         if time.monotonic() > deadline:
             raise OutOfTime(f"{run.name}: stopped after {len(kept['rows'])} of {len(BATTERY)} attacks")
@@ -171,10 +173,16 @@ def robustness_stage(
 
 def robustness(run: Run, net: nn.Module, images: Images, attacks: Sequence[Attack], progress: bool = False) -> dict:
     """Which images are classified correctly, clean and under each attack, with the accuracies."""
-    clean = correct(net, images.x, images.y, run.coding, run.T)
+    clean = _clean(run, net, images)
     rows = [_attacked(run, net, images, attack) for attack in tqdm(attacks, disable=not progress, desc="attacks")]
     head = {"n": len(images), "clean_accuracy": clean.float().mean().item(), "clean_correct": ledger.pack(clean)}
     return head | {"attacks": rows}
+
+
+def _clean(run: Run, net: nn.Module, images: Images) -> Tensor:
+    """Which images are classified correctly; rate coding draws its spikes from the run's seed."""
+    with drawn_from(run.seed):
+        return correct(net, images.x, images.y, run.coding, run.T)
 
 
 def _attacked(run: Run, net: nn.Module, images: Images, attack: Attack) -> dict:
@@ -191,6 +199,7 @@ def sparsity_stage(run: Run, net: nn.Module, test: Images) -> None:
         images = test.first(_SPARSITY_IMAGES[kind])
         results[f"{kind}_n"] = len(images)
         for mode in ("eval", "train"):
-            results[f"{kind}_{mode}"] = measure(net, run, images, training=mode == "train")
+            with drawn_from(run.seed):
+                results[f"{kind}_{mode}"] = measure(net, run, images, training=mode == "train")
     used = test.first(max(_SPARSITY_IMAGES.values()))
     ledger.append("sparsity", run, results, time.monotonic() - began, **zoo.origin(net, used))

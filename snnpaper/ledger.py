@@ -63,10 +63,13 @@ def append(kind: str, run: Run, results: dict[str, Any], seconds: float, root: P
         "results": results,
         "provenance": provenance() | origin | {"wall_seconds": round(seconds, 1)},
     }
+    try:
+        text = json.dumps(record, indent=1, allow_nan=False)
+    except ValueError as err:
+        raise LedgerError(f"{kind}/{target.name} is no JSON: {err}") from None
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", dir=target.parent, suffix=".part", delete=False) as part:
-        json.dump(record, part, indent=1, allow_nan=False)
-        part.write("\n")
+        part.write(text + "\n")
     os.chmod(part.name, 0o644)
     try:
         os.link(part.name, target)  # unlike a rename, this never replaces

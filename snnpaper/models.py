@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .config import Run
+from .config import ALLOWED, Run
 from .data import CLASSES
 from .neurons import IF
 
@@ -98,7 +98,8 @@ class SpikingResNet(nn.Module):
     IF neurons have a detached reset in SEW (and no-skip) networks and an undetached one in
     Spiking-ResNet, as in the published code. neuron="ReLU" is the same network as an ANN.
     precision="bf16" runs convolutions in bfloat16, membrane potentials and logits in float32. `plain`
-    takes torch's own operators and the reference neuron throughout; the numbers agree to rounding.
+    takes torch's own operators and the reference neuron throughout; the numbers agree to rounding. Raises
+    ValueError on another arch, skip, neuron, precision, pool or surrogate.
     """
 
     def __init__(
@@ -116,6 +117,9 @@ class SpikingResNet(nn.Module):
         plain: bool = False,
     ) -> None:
         super().__init__()
+        for name, value in (("arch", arch), ("skip", skip), ("neuron", neuron), ("precision", precision)):
+            if value not in ALLOWED[name]:
+                raise ValueError(f"{name} is {value!r}; allowed: {', '.join(ALLOWED[name])}")
         self.precision = precision
 
         def make():

@@ -5,10 +5,15 @@ Each class is one threat space: what the adversary may perturb.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
 from .coding import encode, encode_image
+
+_BATCH = 250
 
 
 class PixelModel(nn.Module):
@@ -50,14 +55,20 @@ def encoded_logits(net: nn.Module, x: Tensor, coding: str, T: int) -> Tensor:
     return net(encode(x, coding, T))
 
 
+@contextlib.contextmanager
+def evaluated(net: nn.Module) -> Iterator[nn.Module]:
+    """The network in eval mode; afterwards each of its modules is in the mode it was in."""
+    modes = [(m, m.training) for m in net.modules()]
+    try:
+        yield net.eval()
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
 @torch.no_grad()
-def correct(net: nn.Module, x: Tensor, y: Tensor, coding: str, T: int, batch_size: int = 250) -> Tensor:
+def correct(net: nn.Module, x: Tensor, y: Tensor, coding: str, T: int) -> Tensor:
     """Which uint8 images [N,...] the network, in eval mode, classifies as y: bool [N] on the CPU."""
-    was_training = net.training
-    net.eval()
-    hits = [
-        encoded_logits(net, x[i : i + batch_size], coding, T).argmax(1) == y[i : i + batch_size]
-        for i in range(0, len(x), batch_size)
-    ]
-    net.train(was_training)
-    return torch.cat(hits).cpu()
+    with evaluated(net):
+        batches = zip(x.split(_BATCH), y.split(_BATCH), strict=True)
+        return torch.cat([encoded_logits(net, a, coding, T).argmax(1) == b for a, b in batches]).cpu()

@@ -89,7 +89,12 @@ class Trainer:
             batches = epoch_batches(self.images, run.batch_size, run.dataset != "digits", run.seed, self.epoch)
             self._batches = itertools.islice(batches, self.step, None)
         x, y = next(self._batches)
-        with _stream(run, self.epoch, self.step):
+        # rate coding's spikes follow from the step, so that a resumed training draws the same
+        with (
+            drawn_from((run.seed * 1009 + self.epoch) * 1_000_003 + self.step)
+            if run.coding == "rate"
+            else contextlib.nullcontext()
+        ):
             self.sums += self._one(x, y)
             self.step += 1
             if self.step == self.steps:
@@ -186,13 +191,10 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 
 @contextlib.contextmanager
-def _stream(run: Run, epoch: int, step: int):
-    """The random stream that rate coding draws from, for one step; the caller's stream stays as it was."""
-    if run.coding != "rate":
-        yield
-        return
+def drawn_from(seed: int) -> Iterator[None]:
+    """Random numbers from `seed`; the caller's stream stays as it was."""
     with torch.random.fork_rng():
-        torch.manual_seed((run.seed * 1009 + epoch) * 1_000_003 + step)
+        torch.manual_seed(seed)
         yield
 
 

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -102,7 +103,10 @@ def load(name: str, device: str | torch.device = "cpu") -> tuple[Run, nn.Module]
     if not files:
         raise ZooError(f"no weights of {name} in zoo/; train them with `python -m snnpaper train` and its config")
     net = build(run)
-    net.load_state_dict({k: v for f in files for k, v in load_file(f).items()})
+    try:
+        net.load_state_dict({k: v for f in files for k, v in load_file(f).items()})
+    except (SafetensorError, RuntimeError) as err:  # cut off, a pointer instead of the file, or other weights
+        raise ZooError(f"the weights of {name} cannot be read: {err}; fetch zoo/ again") from None
     if sha256(net) != record["provenance"]["weights_sha256"]:
         raise ZooError(f"the weights of {name} differ from the checksum in its record; fetch zoo/ again")
     return run, net.to(device).eval()

@@ -35,6 +35,19 @@ def test_a_block_that_is_none_is_named(capsys):
     assert "no block of grid.yml has 'widht' in its name" in refused(["campaign", "--block", "widht"], capsys)
 
 
+def test_a_campaign_that_has_something_left_says_so_by_its_status(monkeypatch, capsys):
+    monkeypatch.setattr(campaign, "run", lambda *_, **__: False)
+    refused(["campaign"], capsys, status=1)
+
+
+def test_a_home_that_cannot_be_made_is_one_line(monkeypatch, capsys):
+    monkeypatch.setenv("SNNPAPER_HOME", "/proc/nope")
+    said = refused(
+        ["train", "--no-measure", "--width", "4", "--T", "1", "--epochs", "1", "--train_images", "64"], capsys
+    )
+    assert "/proc/nope" in said and "Traceback" not in said
+
+
 def test_ctrl_c_is_no_traceback(monkeypatch, capsys):
     def interrupted(*_, **__):
         raise KeyboardInterrupt

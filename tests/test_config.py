@@ -69,3 +69,10 @@ def test_round_trip_and_scale():
     assert [Run.make(p).scale for p in ("demo", "sweep", "cpu", "paper")] == ["demo", "reduced", "reduced", "paper"]
     assert Run.make("paper", pool="avg", dataset="cifar100", weight_decay=0.0).scale == "paper"
     assert Run.make("paper", train_images=100).scale == "reduced"
+
+
+def test_a_record_of_a_later_version_is_refused_by_name():
+    with pytest.raises(ValueError, match="unknown parameter dropout; allowed: dataset"):
+        Run.from_dict({"dropout": 0.1})
+    with pytest.raises(ValueError, match="unknown parameter poool"):
+        Run.make("demo", poool="max")

@@ -72,3 +72,18 @@ def test_cifar10_splits(cifar10_root):
     assert {k: len(v) for k, v in splits.items()} == {"validation": 5000, "train": 45_000, "test": 10_000}
     assert splits["test"].y[:5].tolist() == [3, 8, 8, 0, 6]  # the official order
     assert splits["train"].y.bincount().min() > 4300
+
+
+def test_an_unpacking_that_was_cut_off_is_fetched_again(monkeypatch, tmp_path):
+    monkeypatch.setenv("SNNPAPER_DATA", str(tmp_path))
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    asked = []
+
+    def torchvision(self, root, train, download):
+        asked.append(download)
+        raise OSError("no route to host") if download else RuntimeError("Dataset not found or corrupted")
+
+    monkeypatch.setattr("torchvision.datasets.CIFAR10.__init__", torchvision)
+    with pytest.raises(data.DataUnavailable):
+        data.load("cifar10")
+    assert asked == [False, True]

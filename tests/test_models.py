@@ -8,6 +8,7 @@ from torch import nn
 
 from snnpaper.config import Run
 from snnpaper.models import SpikingResNet, build, stem_pool
+from snnpaper.pixel import evaluated
 
 
 def library_twin(depth: int, skip: str, pool: str, classes: int = 10) -> nn.Module:
@@ -107,3 +108,21 @@ def test_max_pool_routes_ties_to_the_first_element_in_both_memory_layouts():
         expected = torch.zeros(8, 8)
         expected[torch.tensor(first)[:, None], torch.tensor(first)] = 1
         assert torch.equal(x.grad[0, 1], expected)
+
+
+@pytest.mark.parametrize(
+    "choice", [{"neuron": "relu"}, {"skip": "sewing"}, {"arch": "resnet101"}, {"precision": "fp16"}]
+)
+def test_an_unknown_choice_is_named(choice):
+    ((name, value),) = choice.items()
+    with pytest.raises(ValueError, match=f"{name} is '{value}'; allowed: "):
+        SpikingResNet(10, width=8, **choice)
+
+
+def test_evaluated_gives_each_module_its_mode_back():
+    net = SpikingResNet(10, width=8).train()
+    net.bn1.eval()  # frozen, as in fine-tuning
+    with pytest.raises(KeyError), evaluated(net):
+        assert not any(m.training for m in net.modules())
+        raise KeyError
+    assert net.training and net.layer1.training and not net.bn1.training

@@ -233,3 +233,20 @@ def test_a_captured_step_is_the_eager_step(coding):
     a, b = (weights(t.net) for t in trainers)
     torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
     assert trainers[0].sums.tolist() == pytest.approx(trainers[1].sums.tolist(), rel=1e-3)
+
+
+def test_weights_that_cannot_be_read_are_refused(home):
+    run = TINY
+    experiment.train_stage(run, progress=False)
+    file = home / "zoo" / f"{run.name}.safetensors"
+    whole = file.read_bytes()
+    for broken in (whole[:200], b"version https://git-lfs.github.com/spec/v1"):
+        file.write_bytes(broken)
+        with pytest.raises(zoo.ZooError, match="cannot be read"):
+            zoo.load(run.name)
+
+
+def test_a_record_that_is_no_json_leaves_nothing_behind(home):
+    with pytest.raises(ledger.LedgerError, match=f"theory/{TINY.name}.json is no JSON"):
+        ledger.append("theory", TINY, {"value": float("nan")}, 1.0)
+    assert not list((home / "results").rglob("*"))

@@ -10,7 +10,7 @@ from sphinx.util import logging
 
 ROOT = Path(__file__).resolve().parents[2]
 # Chapters compute from these; the cache of executed notebooks looks at a chapter's own code alone.
-INPUTS = ("snnpaper", "results", "zoo", "book/paper_values.yml")
+INPUTS = ("snnpaper", "results", "zoo", "workflow/grid.yml", "book/paper_values.yml", "book/published_defences.yml")
 RAW_REPR = re.compile(r"<[\w.]+ (?:object\b|at 0x)[^>]*>")
 
 

@@ -53,6 +53,19 @@ def _count(seeds: dict[str, int]) -> str:
     return ", ".join(f"{pool} {n}" for pool, n in seeds.items()) if any(seeds.values()) else "none"
 
 
+def taken_apart(acc: pd.DataFrame) -> pd.DataFrame:
+    """Max beside avg for every network of `acc` (`tables.accuracies`, one attack), a row a threat model; per cent."""
+    models = {("spike", "published"), ("spike", "sound"), ("pixel", "sound")}
+    found = [
+        tables.trade_off(acc, *model).reset_index().assign(model=f"{model[0]} space, {model[1]} protocol")
+        for model in sorted(models, reverse=True)
+    ]
+    rows = pd.concat(found)
+    rows["threat model"] = rows["model"].where(rows["attack"] != "clean", "none: clean")
+    rows = rows.drop_duplicates(["data", "network", "threat model"]).sort_values(["data", "network"], kind="stable")
+    return rows[["data", "network", "threat model", "max", "avg", "max − avg", "images", "reading"]]
+
+
 def generalisation(learned: pd.DataFrame) -> pd.DataFrame:
     """Train and test accuracy and their gap, max beside avg, per cell of `tables.training`; per cent.
 

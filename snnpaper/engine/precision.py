@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..neurons import IF
+from ..pixel import evaluated
 
 
 @torch.no_grad()
@@ -19,8 +20,7 @@ def differing_spikes(net: nn.Module, spikes: Tensor) -> dict[str, float]:
     "all" is the share over all layers. The network is left as it was.
     """
     fired: dict[bool, dict[str, Tensor]] = {}
-    was_training, precision = net.training, net.precision
-    net.eval()
+    precision = net.precision
     for half in (False, True):
         kept = fired.setdefault(half, {})
         hooks = [
@@ -29,10 +29,10 @@ def differing_spikes(net: nn.Module, spikes: Tensor) -> dict[str, float]:
             if isinstance(m, IF)
         ]
         net.precision = "bf16" if half else "fp32"
-        net(spikes)
+        with evaluated(net):
+            net(spikes)
         for hook in hooks:
             hook.remove()
-    net.train(was_training)
     net.precision = precision
     moved = {name: (fired[True][name] ^ fired[False][name]) for name in fired[False]}
     total = sum(m.sum().item() for m in moved.values()) / sum(m.numel() for m in moved.values())
