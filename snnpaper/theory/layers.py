@@ -163,7 +163,7 @@ class Norm:
         mean, var = self.statistics or (x.mean(over), x.var(over, unbiased=False))
         self.scale, self.over = _channel(self.gain / (var + self.eps).sqrt(), x).detach(), over
         centred = x - _channel(mean, x)
-        self.xhat = (centred / _channel((var + self.eps).sqrt(), x)).detach()
+        self.normalised = (centred / _channel((var + self.eps).sqrt(), x)).detach()
         return centred * _channel(self.gain / (var + self.eps).sqrt(), x)
 
     def diagonal(self) -> Tensor:
@@ -175,8 +175,8 @@ class Norm:
 
     def pull_back(self, g: Tensor) -> Tensor:
         if self.statistics is None:
-            along = (g * self.xhat).mean(self.over, keepdim=True)
-            g = g - g.mean(self.over, keepdim=True) - self.xhat * along
+            along = (g * self.normalised).mean(self.over, keepdim=True)
+            g = g - g.mean(self.over, keepdim=True) - self.normalised * along
         return g * self.scale
 
 

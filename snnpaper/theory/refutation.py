@@ -83,6 +83,20 @@ def sentences(records: list[dict]) -> list[str]:
     ] or ["no image refutes the bound at any recorded radius"]
 
 
+def summaries(records: list[dict]) -> list[str]:
+    """The rows of `by_space` as sentences, one a space."""
+    said = []
+    for _, row in by_space(records).iterrows():
+        small = "none" if math.isnan(row["small_eps"]) else radius(row["small_eps"])
+        blind = f" at eps = {radius(row['not_judged_eps'])}" if row["not_judged"] else ""
+        said.append(
+            f"{SPACES[row['space']]}: smallest eps at which any image could be judged {small} "
+            f"(at most {row['small_judged']:.0%} of a network's images, {row['small_refuted']:.0%} refuted); "
+            f"largest share not judged {row['not_judged']:.0%}{blind}"
+        )
+    return said
+
+
 def missed(draws: int, confidence: float = 0.95) -> float:
     """The largest share of moves that can change an output when none of `draws` random ones did (exact binomial).
 
