@@ -49,19 +49,19 @@ def show(function):
 # %% [markdown]
 # ## What is a spike?
 #
-# An IF neuron adds up its input current $x[t]$ in its **membrane potential**. When the potential reaches the
+# An IF neuron adds up its input current $I[t]$ in its **membrane potential**. When the potential reaches the
 # threshold $V_{th} = 1$ the neuron sends a spike, a 1, and its potential returns to 0, whatever it was:
 #
 # ```{math}
 # :label: eq-if
 # \begin{aligned}
-# h[t] &= v[t-1] + x[t], \qquad v[0] = 0, && \text{charge} \\
+# h[t] &= v[t-1] + I[t], \qquad v[0] = 0, && \text{charge} \\
 # s[t] &= \Theta\big(h[t] - V_{th}\big), && \text{fire} \\
 # v[t] &= (1 - s[t])\, h[t] && \text{reset}
 # \end{aligned}
 # ```
 #
-# $\Theta(u)$ is 1 for $u \ge 0$ and 0 below. We call $h$ the charged potential and $v$ what is kept. As code, one line
+# $\Theta$ is 1 from 0 on and 0 below. We call $h$ the charged potential and $v$ what is kept. As code, one line
 # per symbol:
 
 
@@ -69,8 +69,8 @@ def show(function):
 def membrane(current):
     """Charged potential h, kept potential v and spikes s, each of the current's shape [T, ...]."""
     v, trace = torch.zeros_like(current[0]), []
-    for x in current:
-        h = v + x
+    for I_t in current:
+        h = v + I_t
         s = (h >= 1).float()
         v = (1 - s) * h
         trace.append((h, v, s))
@@ -94,15 +94,15 @@ print(f"current in {current.sum():.1f} = {s.sum():.0f} spikes + {surplus:.1f} lo
 assert torch.isclose(current.sum(), s.sum() + surplus + v[-1])
 
 # %% [markdown]
-# So a spike count is a coarse number. Under a constant current $c$ the neuron needs $\lceil 1/c \rceil$ steps for each
-# spike, hence $\lfloor T / \lceil 1/c \rceil \rfloor$ spikes in $T$ steps, and every current above 1 looks the same:
+# So a spike count is a coarse number. Under a constant current $I$ the neuron needs $\lceil 1/I \rceil$ steps for each
+# spike, hence $\lfloor T / \lceil 1/I \rceil \rfloor$ spikes in $T$ steps, and every current above 1 looks the same:
 
 # %%
 T = 10
-for c in (0.08, 0.15, 0.3, 0.45, 0.6, 0.9, 1.5, 3.0):
-    count = int(neurons.IF()(torch.full((T,), c)).sum())
-    assert count == T // math.ceil(1 / c)
-    print(f"current {c:4.2f} per step -> {count:2d} spikes")
+for constant in (0.08, 0.15, 0.3, 0.45, 0.6, 0.9, 1.5, 3.0):
+    count = int(neurons.IF()(torch.full((T,), constant)).sum())
+    assert count == T // math.ceil(1 / constant)
+    print(f"current {constant:4.2f} per step -> {count:2d} spikes")
 
 # %% [markdown]
 # ## How does a step have a gradient?
@@ -137,7 +137,7 @@ assert not spike.requires_grad and torch.equal(spike, nudged)
 # | rectangular | $\alpha\, \mathbf 1[\lvert u \rvert \le \frac{1}{2\alpha}]$ | $\alpha$ | $\lvert u \rvert > \frac{1}{2\alpha}$ |
 # | triangular | $\alpha \max(0, 1 - \alpha \lvert u \rvert)$ | $\alpha$ | $\lvert u \rvert \ge \frac{1}{\alpha}$ |
 #
-# Each has area 1, like the step's own derivative, a delta at $u = 0$; a larger $\alpha$ makes it narrower and taller.
+# Each has area 1, like the step's own derivative, which has all of it at $u = 0$; a larger $\alpha$ makes it narrower and taller.
 
 # %% mystnb={"figure": {"name": "fig-surrogates", "caption": "The four surrogate derivatives at alpha = 2, on a linear (left) and a logarithmic axis (right)."}, "image": {"alt": "Left: four symmetric bumps around u = 0; rectangular and triangular reach 2 and end at 0.25 and 0.5, ATan reaches 1, sigmoid 0.5. Right, logarithmic: sigmoid falls as a straight line to about 0.0001 at u = 5, ATan stays near 0.004, the other two end abruptly."}}
 alpha = 2.0
@@ -168,10 +168,10 @@ for name, slope in neurons.SURROGATES.items():
 
 # %%
 g = torch.Generator().manual_seed(0)
-x = 0.2 + 0.5 * torch.randn(T, 5000, generator=g)
-charged = membrane(x)[0]
+driven = 0.2 + 0.5 * torch.randn(T, 5000, generator=g)
+charged = membrane(driven)[0]
 for name in neurons.SURROGATES:
-    current_in = x.clone().requires_grad_()
+    current_in = driven.clone().requires_grad_()
     neurons.IF(name, alpha)(current_in).sum().backward()
     window = (neurons.SURROGATES[name](charged - 1, alpha) != 0).float().mean()
     density = (current_in.grad != 0).float().mean()
@@ -187,7 +187,7 @@ for name in neurons.SURROGATES:
 # (reset-gradient)=
 # ### The reset: detached or not
 #
-# Let $\delta[t] = \mathrm dL/\mathrm dh[t]$, which is also the gradient by $x[t]$. By {eq}`eq-if` the potential reaches the loss on two
+# Let $\delta[t] = \mathrm dL/\mathrm dh[t]$ for a loss $L$, which is also the gradient by $I[t]$. By {eq}`eq-if` the potential reaches the loss on two
 # ways, through its own spike and through what it keeps:
 #
 # ```{math}
@@ -239,7 +239,8 @@ print(by_step.T.map("{:.2f}".format).to_string())
 # the derivative of the spike count, which is zero almost everywhere.
 #
 # The package holds the ten-line loop that defines all this, and one fused operator that a test proves equal to it
-# (identical spikes; gradients equal to $10^{-6}$ relative, and so is SpikingJelly's neuron {cite}`fang2023spikingjelly`):
+# (identical spikes; gradients equal to $10^{-6}$ relative, and so is SpikingJelly's neuron {cite}`fang2023spikingjelly`).
+# In its code the current is called `x`:
 
 # %% tags=["hide-output"]
 show(neurons.if_reference)
@@ -247,23 +248,23 @@ show(neurons.if_reference)
 # %% [markdown]
 # ## Phase code: the bit planes of an image
 #
-# How does a pixel become zeros and ones over time? Phase coding {cite}`kim2018weighted` writes its value
-# $u \in \{0, \dots, 255\}$ in binary and sends one digit per step, the most significant first, again and again with
+# How does a pixel become zeros and ones over time? Phase coding {cite}`kim2018weighted` writes its grey level
+# $q \in \{0, \dots, 255\}$ in binary and sends one digit per step, the most significant first, again and again with
 # period $K = 8$:
 #
 # ```{math}
 # :label: eq-phase
 # \begin{aligned}
-# \frac{u}{256} &= \sum_{t=1}^{8} \omega(t)\, s[t], \qquad s[t+8] = s[t], \\
+# \frac{q}{256} &= \sum_{t=1}^{8} \omega(t)\, s[t], \qquad s[t+8] = s[t], \\
 # \omega(t) &= 2^{-(1 + ((t-1) \bmod 8))} .
 # \end{aligned}
 # ```
 
 
 # %%
-def bit_planes(u, T):
+def bit_planes(q, T):
     """Digit 1 + (t-1 mod 8) of each uint8 pixel, most significant first: [T, ...]."""
-    return torch.stack([(u >> (7 - t % 8)) & 1 for t in range(T)])
+    return torch.stack([(q >> (7 - t % 8)) & 1 for t in range(T)])
 
 
 every_value = torch.arange(256, dtype=torch.uint8)
@@ -333,20 +334,20 @@ assert int(count[127]) == 7 and int(count[128]) == 1
 # An adversarial perturbation must be small. Small **in which space**? The book keeps two threat models apart, and never
 # puts their numbers in one column:
 #
-# - **pixel space**: the image $x \in [0,1]$ may change by $\lvert\delta\rvert \le \epsilon$, $\epsilon = 8/255$; it is then quantised and encoded as always.
+# - **pixel space**: the image $x \in [0,1]$ may change by a move $\lvert m\rvert \le \epsilon$, $\epsilon = 8/255$; it is then quantised and encoded as always.
 #   This is what the literature calls robustness.
 # - **spike space**: the code $s \in \{0,1\}^{T \times \cdots}$ itself may change, each entry on its own, by at most
 #   $\epsilon$. This is what the published code attacks.
 #
 # A pixel step of one part in 255 is the smallest there is. How many planes does it flip?
 
-# %% mystnb={"figure": {"name": "fig-flips", "caption": "Number of bit planes that flip when a pixel goes from u to u + 1."}, "image": {"alt": "A ruler-like pattern of vertical lines over the pixel values 0 to 254: height 1 at every even value, higher and rarer lines in between, 7 at 63 and 191, and the highest, 8, at 127."}}
+# %% mystnb={"figure": {"name": "fig-flips", "caption": "Number of bit planes that flip when a pixel goes from grey level q to q + 1."}, "image": {"alt": "A ruler-like pattern of vertical lines over the pixel values 0 to 254: height 1 at every even value, higher and rarer lines in between, 7 at 63 and 191, and the highest, 8, at 127."}}
 flipped = (planes[:8].int().diff(dim=1) != 0).sum(0)
 assert flipped.max() == 8 and flipped.argmax() == 127 and (flipped[::2] == 1).all()
 plots.flips(flipped)
 
 # %%
-print(f"planes that flip, on average over u: {flipped.float().mean():.2f} of 8")
+print(f"planes that flip, on average over q: {flipped.float().mean():.2f} of 8")
 for n in range(1, 9):
     print(f"{n} planes: {int((flipped == n).sum()):3d} of {len(flipped)} steps")
 
@@ -360,9 +361,9 @@ for n in range(1, 9):
 
 
 # %%
-def changed_share(u, n):
+def changed_share(q, n):
     """Expected share of changed entries of the 10-step code when n is added to or taken from each pixel."""
-    before, wide = coding.encode(u, "phase", T), u.int()
+    before, wide = coding.encode(q, "phase", T), q.int()
     moved = [(wide + n).clamp(max=255), (wide - n).clamp(min=0)]
     return sum((coding.encode(m.to(torch.uint8), "phase", T) != before).float().mean().item() for m in moved) / 2
 
@@ -449,11 +450,11 @@ print(f"entries of steps 9 and 10 that no longer repeat 1 and 2: {broken:.0%}")
 #
 # ```{math}
 # :label: eq-twin
-# \frac{\partial L}{\partial x} \;:=\; \sum_{t=1}^{T} w(t)\, \frac{\partial L}{\partial s[t]}, \qquad
-# w(t) = \begin{cases} 1 & \text{identity twin,} \\ \omega(t) & \text{weighted twin.} \end{cases}
+# \frac{\partial L}{\partial x} \;:=\; \sum_{t=1}^{T} \tau(t)\, \frac{\partial L}{\partial s[t]}, \qquad
+# \tau(t) = \begin{cases} 1 & \text{identity twin,} \\ \omega(t) & \text{weighted twin.} \end{cases}
 # ```
 #
-# The identity twin treats all digits alike; the weighted twin trusts a digit by what it is worth. We read $w(t)$ off
+# The identity twin treats all digits alike; the weighted twin trusts a digit by what it is worth. We read $\tau(t)$ off
 # the implementation, by asking for the gradient of one step at a time:
 
 # %%
@@ -468,15 +469,15 @@ assert read["identity"] == [1.0] * T and read["weighted"] == coding.phase_weight
 print(pd.DataFrame(read, index=pd.RangeIndex(1, T + 1, name="t")).round(3).to_string())
 
 # %% [markdown]
-# A twin is a choice the attacker makes; [](ch-obfuscation) adds one whose $w$ depends on the pixel, and an attack that
+# A twin is a choice the attacker makes; [](ch-obfuscation) adds one whose $\tau$ depends on the pixel, and an attack that
 # needs no twin. A network counts as robust in pixel space only when the better of the twins,
 # and attacks that need no gradient, fail as well.
 #
 # ## Rate, latency and direct code
 #
-# Phase is one code among several. **Rate**: at each step a spike with probability $u/255$. **Latency**: a
-# single spike, the earlier the brighter, at step $1 + \mathrm{round}\big((T-1)(1-u/255)\big)$. **Direct**: no
-# spikes at all, the value $u/255$ itself at every step.
+# Phase is one code among several. **Rate**: at each step a spike with probability $q/255$. **Latency**: a
+# single spike, the earlier the brighter, at step $1 + \mathrm{round}\big((T-1)(1-q/255)\big)$. **Direct**: no
+# spikes at all, the value $q/255$ itself at every step.
 
 # %% mystnb={"figure": {"name": "fig-codes", "caption": "One row of the photograph (strip on top, as in the image) and what four codes make of it over ten steps; in the panels black is 1 and white is 0."}, "image": {"alt": "Four panels, pixel against time step, below the same strip: dark ends, a bright middle. Phase: blocks of black and white, different at each step. Rate: irregular, dense under bright pixels. Latency: one mark per pixel, at steps 2 to 4 for bright and at step 10 for dark ones. Direct: vertical grey stripes that do not change over time."}}
 line = flower[:, :1, 16:17]  # [1,1,1,32]
@@ -511,13 +512,24 @@ assert summary["phase"]["values told apart"] == summary["direct"]["values told a
 # O[t] = \mathrm{SN}\big(\mathcal F(S[t])\big) + S[t] \qquad (\text{SEW-ADD}),
 # ```
 #
-# so the skip's derivative is 1 and no neuron stands in its way. Let a batch pass, and note sizes and weights:
+# where $\mathrm{SN}$ is a layer of neurons and $\mathcal F$ the block's other layers. In such an *identity block* the skip's
+# derivative is 1 and no neuron stands in its way. Where a block shrinks the map or adds channels, $S[t]$ does not fit
+# $O[t]$: there the skip is a 1×1 convolution, a BatchNorm and a layer of neurons of its own. Which blocks are these?
+
+# %%
+torch.manual_seed(0)
+nets = {width: models.SpikingResNet(num_classes=10, width=width) for width in (16, 64)}
+blocks = {name: m for name, m in nets[64].named_modules() if isinstance(m, models.Block)}
+print("identity skip:", ", ".join(name for name, m in blocks.items() if m.downsample is None))
+print("skip with neurons:", ", ".join(name for name, m in blocks.items() if m.downsample is not None))
+assert [name for name, m in blocks.items() if m.downsample is not None] == ["layer2.0", "layer3.0", "layer4.0"]
+
+# %% [markdown]
+# Let a batch pass, and note sizes and weights:
 
 # %%
 layers = {f"layer{i}": [f"layer{i}"] for i in range(1, 5)}
 parts = {"stem": ["conv1", "bn1", "sn1"], "pool": ["maxpool"], **layers, "output": ["fc"]}
-torch.manual_seed(0)
-nets = {width: models.SpikingResNet(num_classes=10, width=width) for width in (16, 64)}
 side = {}
 for part, names in parts.items():
     last = nets[16].get_submodule(names[-1])
@@ -677,31 +689,31 @@ plots.winners(positions)
 #
 # ```{admonition} Solution
 # :class: dropdown
-# $\lfloor 10 / m \rfloor = 3$ with $m = \lceil 1/c \rceil$ needs $m = 3$, so $1/3 \le c < 1/2$: a range of currents, one count.
+# $\lfloor 10 / \lceil 1/I \rceil \rfloor = 3$ needs $\lceil 1/I \rceil = 3$, so $1/3 \le I < 1/2$: a range of currents, one count.
 # ```
 #
-# **2.** For which $u$ does $u \to u + 1$ flip exactly $k$ planes, and why is the average close to 2?
+# **2.** For which $q$ does $q \to q + 1$ flip exactly $n$ planes, and why is the average close to 2?
 #
 # ```{admonition} Solution
 # :class: dropdown
-# The last $k-1$ digits of $u$ must be ones and the one before them a zero, which is a share of $2^{-k}$ of all values.
-# $\sum_k k\, 2^{-k} = 2$. Only $u = 255$, which has no successor, and the end of the sum at $k = 8$ make it slightly less.
+# The last $n-1$ digits of $q$ must be ones and the one before them a zero, which is a share of $2^{-n}$ of all values.
+# $\sum_n n\, 2^{-n} = 2$. Only $q = 255$, which has no successor, and the end of the sum at $n = 8$ make it slightly less.
 # ```
 #
-# **3.** Ask of a twin only that decoding stays right: $\sum_{t \le 8} \omega(t)\, w(t) = 1$. Show that among all such $w$ the
-# one with the smallest $\sum_t w(t)^2$ is the weighted twin, up to a factor. Does the factor matter to FGSM?
+# **3.** Ask of a twin only that decoding stays right: $\sum_{t \le 8} \omega(t)\, \tau(t) = 1$. Show that among all such $\tau$ the
+# one with the smallest $\sum_t \tau(t)^2$ is the weighted twin, up to a factor. Does the factor matter to FGSM?
 #
 # ```{admonition} Solution
 # :class: dropdown
-# By Cauchy–Schwarz $1 = \sum \omega w \le \lVert\omega\rVert\,\lVert w\rVert$, with equality only for $w \propto \omega$; then
-# $w = \omega / \sum_t \omega(t)^2 \approx 3\,\omega$. FGSM and PGD use the sign of the gradient only, so a positive factor changes nothing.
+# By Cauchy–Schwarz $1 = \sum \omega \tau \le \lVert\omega\rVert\,\lVert \tau\rVert$, with equality only for $\tau \propto \omega$; then
+# $\tau = \omega / \sum_t \omega(t)^2 \approx 3\,\omega$. FGSM and PGD use the sign of the gradient only, so a positive factor changes nothing.
 # ```
 
 # %% tags=["hide-cell"]
 # The three solutions, checked.
-counts = {c: int(neurons.IF()(torch.full((10,), c)).sum()) for c in (0.32, 0.34, 0.49, 0.51)}
-assert [n == 3 for n in counts.values()] == [False, True, True, False]
-assert all((flipped == k).sum() == 2 ** (8 - k) for k in range(1, 9))
+counts = [int(neurons.IF()(torch.full((10,), constant)).sum()) for constant in (0.32, 0.34, 0.49, 0.51)]
+assert [n == 3 for n in counts] == [False, True, True, False]
+assert all((flipped == n).sum() == 2 ** (8 - n) for n in range(1, 9))
 omega = coding.phase_weights(8).double()
 least = torch.linalg.pinv(omega[None]) @ torch.ones(1, dtype=torch.double)  # the least-norm solution
 assert torch.allclose(least, omega / omega.square().sum()) and abs(1 / omega.square().sum() - 3) < 0.001

@@ -1,5 +1,6 @@
 """Densities from made-up records whose answers are known."""
 
+import itertools
 import json
 import math
 
@@ -10,7 +11,7 @@ import pytest
 from snnpaper import gaps, ledger
 from snnpaper.config import Run
 from snnpaper.sparsity import THRESHOLDS
-from snnpaper.trail import densities
+from snnpaper.trail import decay, densities, figures
 
 LAYERS = ("input", "conv1", "bn1", "sn1", "maxpool", "layer1.0", "layer1.1", "layer1.1.conv1", "layer2.1")
 
@@ -122,6 +123,62 @@ def test_weights_leave_out_what_meets_padding_only(root):
     assert found["live"] == pytest.approx(0.2) and found["n_weights"] == 32
 
 
+def with_weights(root, run, density):
+    """A "sparsity" record whose live weights have this density of gradient, and 0.3 of conv1's outputs."""
+    live = densities._live(run.but(seed=0))
+    rows = [{"layer": n, "size": 100, "0_mean": density * live[n]} for n in ("conv1.weight", "layer4.1.conv2.weight")]
+    write(root, "sparsity", run, 0.2, weight_eval=rows, weight_n=32)
+
+
+def test_networks_are_listed_by_data_set_and_cell_then_variant(tmp_path):
+    for dataset, value, pool in itertools.product(("cifar100", "cifar10"), (0.0, 0.001), ("avg", "max")):
+        with_weights(tmp_path, Run.make("cpu", dataset=dataset, weight_decay=value, pool=pool), 0.5)
+    listed = densities.weights(tmp_path)[["dataset", "variant", "pool"]].values.tolist()
+    cells = [[d, v] for d in ("cifar10", "cifar100") for v in ("", "weight decay 0")]
+    assert listed == [[*cell, pool] for cell in cells for pool in ("max", "avg")]
+
+
+def test_weight_decay_is_compared_within_every_cell_that_has_both(tmp_path):
+    for seed, profile in ((0, "cpu"), (1, "cpu"), (0, "sweep")):
+        for pool, gain in (("max", 0.1), ("avg", 0.2)):
+            run = Run.make(profile, pool=pool, seed=seed)
+            with_weights(tmp_path, run, 0.5)
+            with_weights(tmp_path, run.but(weight_decay=0.0), 0.5 + gain)
+    with_weights(tmp_path, Run.make("cpu", seed=7), 0.9)  # without a counterpart
+    with_weights(tmp_path, Run.make("cpu", pool="avg", seed=8, weight_decay=0.0), 0.9)
+    found = decay.pairs(tmp_path)
+    assert sorted(set(found["epochs"])) == [4, 5] and len(found) == 6 and 7 not in set(found["seed"])
+    gain = (found["weights without"] - found["weights"]).groupby(found["pool"]).agg(["min", "max"])
+    assert gain.loc["max"].tolist() == pytest.approx([0.1, 0.1]) and gain.loc["avg"].tolist() == pytest.approx(
+        [0.2] * 2
+    )
+    assert found["conv1"].tolist() == [1.0] * 6  # the layer's output, from the other half of the record
+    said = decay.sentences(found)
+    assert len(said) == 6  # two cells, each of them two pools and their difference
+    assert (
+        "max pooling: without weight decay 60.0 % of the live weights' gradient is non-zero, with it 50.0 %" in said[0]
+    )
+    assert "a difference of 10.0 points" in said[0] and "2 seeds, n = 32; reduced scale, indicative" in said[0]
+    assert "is -10.0 points" in said[2] and "+0.0 with" in said[2]
+    assert decay.rows(found)["live weights, decay 0 (%)"].tolist() == ["60.0", "60.0", "70.0", "70.0", "60.0", "70.0"]
+
+
+def test_without_a_pair_nothing_is_said_of_weight_decay(tmp_path):
+    with_weights(tmp_path, Run.make("cpu"), 0.5)
+    none = decay.pairs(tmp_path)
+    assert none.empty and decay.rows(none).empty and "nothing can be said" in decay.sentences(none)[0]
+
+
+def test_both_settings_of_a_pair_are_measured_on_the_same_images(tmp_path):
+    run = Run.make("cpu")
+    with_weights(tmp_path, run, 0.5)
+    with_weights(tmp_path, run.but(weight_decay=0.0), 0.6)
+    rows = json.loads(ledger.path("sparsity", run.name, tmp_path).read_text())["results"]["weight_eval"]
+    write(tmp_path, "trail", run, 0.2, n=256, weight_eval=[r | {"0_mean": 0.0} for r in rows])
+    assert densities.weights(tmp_path).set_index("run").loc[run.name, "weights"] == 0  # 256 images where there are
+    assert decay.pairs(tmp_path)["weights"].tolist() == pytest.approx([0.5])
+
+
 def test_commands_run_what_they_name():
     for run in (Run(), Run.make("sweep", coding="rate"), Run.make("cpu", dataset="cifar100", pool="avg", seed=3)):
         words = gaps.command(run).split()
@@ -144,3 +201,13 @@ def test_costs_scale_with_work_and_absent_data_says_so(tmp_path):
 
 def test_densities_of_an_empty_ledger_are_empty(tmp_path):
     assert densities.frame(tmp_path).empty and isinstance(densities.frame(tmp_path), pd.DataFrame)
+
+
+def test_chain_keeps_data_sets_apart_and_marks_what_was_changed(tmp_path):
+    for run in (Run.make("cpu"), Run.make("cpu", weight_decay=0.0), Run.make("cpu", dataset="cifar100", pool="avg")):
+        with_weights(tmp_path, run, 0.5)
+    axes = figures.chain(densities.weights(tmp_path)).axes
+    assert [ax.get_title() for ax in axes] == ["CIFAR-10", "CIFAR-100"]
+    drawn = [{line.get_label(): len(line.get_xdata()) for line in ax.get_lines()} for ax in axes]
+    assert drawn[0] == {"max, published": 1, "max, changed": 1, "avg, published": 0, "avg, changed": 0}
+    assert drawn[1] == {"max, published": 0, "max, changed": 0, "avg, published": 1, "avg, changed": 0}

@@ -1,6 +1,6 @@
 """Theorem 4.4: how many entries of a weight row can get a gradient, given the input gradient's count.
 
-A fully connected or unrolled entry layer u[t] = W s[t], W [d1, d], input spikes s [T,N,d], and the chain's
+A fully connected or unrolled entry layer I[t] = W s[t], W [d1, d], input spikes s [T,N,d], and the chain's
 delta [T,N,d1] at its output. Counts are exact (!= 0). The paper's definitions of k_S, k_w and d were not
 available; READINGS lists the ways we found to read the formula. `sides_44` computes both sides of any of
 them and asks nothing; `bound_44` first checks every assumption of the proof.

@@ -82,18 +82,20 @@ def _neuron(x: Tensor) -> Tensor:
     return Fire().forward(x[None])[0, :, 0]
 
 
-def surrogate_upper() -> Counterexample:
-    lower, upper = ratio.box(_one(0.1), 1.0)
-    return Counterexample("4.1", "the gradient is f's derivative", "ratio <= 3 L0, a neuron far from firing",
-                          _grid_ratio(_neuron, 0.1, 1.0), 3.0,
-                          lambda: ratio.affine_gradient(_neuron, _one(0.1), lower, upper))  # fmt: skip
+def surrogate_upper(eps: float = 1.0) -> Counterexample:
+    x = 1 - 0.9 * eps  # so one move in twenty fires it, whatever eps is
+    lower, upper = ratio.box(_one(x), eps)
+    return Counterexample("4.1", "the gradient is f's derivative", "ratio <= 3 L0, a neuron that seldom fires",
+                          _grid_ratio(_neuron, x, eps), 3.0,
+                          lambda: ratio.affine_gradient(_neuron, _one(x), lower, upper))  # fmt: skip
 
 
-def surrogate_lower() -> Counterexample:
-    lower, upper = ratio.box(_one(0.9), 1.0)
+def surrogate_lower(eps: float = 1.0) -> Counterexample:
+    x = 1 - 0.1 * eps
+    lower, upper = ratio.box(_one(x), eps)
     return Counterexample("4.1", "the gradient is f's derivative", "3 <= ratio, a neuron about to fire",
-                          3.0, _grid_ratio(_neuron, 0.9, 1.0),
-                          lambda: ratio.affine_gradient(_neuron, _one(0.9), lower, upper))  # fmt: skip
+                          3.0, _grid_ratio(_neuron, x, eps),
+                          lambda: ratio.affine_gradient(_neuron, _one(x), lower, upper))  # fmt: skip
 
 
 def clamped_ball() -> Counterexample:

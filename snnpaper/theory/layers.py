@@ -36,17 +36,17 @@ class _Step(torch.autograd.Function):
 
 
 class Fire:
-    """Integrate-and-fire, hard reset: h[t] = v[t-1] + u[t], s[t] = 1[h[t] >= 1], v[t] = (1 - s[t]) h[t]."""
+    """Integrate-and-fire, hard reset: h[t] = v[t-1] + I[t], s[t] = 1[h[t] >= 1], v[t] = (1 - s[t]) h[t]."""
 
     def __init__(self, surrogate: str = "atan", detach_reset: bool = True) -> None:
         if surrogate not in SLOPES:
             raise ValueError(f"surrogate is {surrogate!r}; allowed: {', '.join(SLOPES)}")
         self.surrogate, self.detach_reset = surrogate, detach_reset
 
-    def forward(self, u: Tensor) -> Tensor:
-        v, charged, spikes = torch.zeros_like(u[0]), [], []
-        for current in u:
-            h = v + current
+    def forward(self, current: Tensor) -> Tensor:
+        v, charged, spikes = torch.zeros_like(current[0]), [], []
+        for at_t in current:
+            h = v + at_t
             s = _Step.apply(h - V_TH, self.surrogate)
             v = (1 - (s.detach() if self.detach_reset else s)) * h
             charged.append(h.detach())
@@ -85,7 +85,7 @@ class Fire:
 
 
 class Dense:
-    """u[t] = W s[t], W [out, in]. `per_sample` is the weight gradient sum_t delta[t] s[t]^T, [N, out, in]."""
+    """I[t] = W s[t], W [out, in]. `per_sample` is the weight gradient sum_t delta[t] s[t]^T, [N, out, in]."""
 
     def __init__(self, weight: Tensor) -> None:
         self.weight = weight
@@ -150,19 +150,21 @@ class AvgPool:
 
 
 class Norm:
-    """BatchNorm per channel, gain gamma [C]. Given `statistics` (mean, var) it is a diagonal map (eval mode);
-    without them it normalises by the batch it sees, over T, N and space (train mode)."""
+    """BatchNorm per channel with gain [C], the book's w_BN.
 
-    def __init__(self, gamma: Tensor, statistics: tuple | None = None, eps: float = 1e-5) -> None:
-        self.gamma, self.statistics, self.eps = gamma, statistics, eps
+    Given `statistics` (mean, var) it is a diagonal map (eval mode); without them it normalises by the batch it
+    sees, over T, N and space (train mode)."""
+
+    def __init__(self, gain: Tensor, statistics: tuple | None = None, eps: float = 1e-5) -> None:
+        self.gain, self.statistics, self.eps = gain, statistics, eps
 
     def forward(self, x: Tensor) -> Tensor:
         over = [i for i in range(x.ndim) if i != 2]
         mean, var = self.statistics or (x.mean(over), x.var(over, unbiased=False))
-        self.scale, self.over = _channel(self.gamma / (var + self.eps).sqrt(), x).detach(), over
+        self.scale, self.over = _channel(self.gain / (var + self.eps).sqrt(), x).detach(), over
         centred = x - _channel(mean, x)
-        self.xhat = (centred / _channel((var + self.eps).sqrt(), x)).detach()
-        return centred * _channel(self.gamma / (var + self.eps).sqrt(), x)
+        self.normalised = (centred / _channel((var + self.eps).sqrt(), x)).detach()
+        return centred * _channel(self.gain / (var + self.eps).sqrt(), x)
 
     def diagonal(self) -> Tensor:
         """The factor per channel, if this is a diagonal map. Raises ValueError in train mode, where every
@@ -173,8 +175,8 @@ class Norm:
 
     def pull_back(self, g: Tensor) -> Tensor:
         if self.statistics is None:
-            along = (g * self.xhat).mean(self.over, keepdim=True)
-            g = g - g.mean(self.over, keepdim=True) - self.xhat * along
+            along = (g * self.normalised).mean(self.over, keepdim=True)
+            g = g - g.mean(self.over, keepdim=True) - self.normalised * along
         return g * self.scale
 
 

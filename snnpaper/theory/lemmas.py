@@ -60,9 +60,9 @@ def chain_equals_autograd(layers: list, s: Tensor, y: Tensor) -> None:
         assert _close(layers[0].grad, grad_w)
 
 
-def neuron_support(fire: Fire, u: Tensor, above: Tensor) -> None:
+def neuron_support(fire: Fire, current: Tensor, above: Tensor) -> None:
     """A neuron's delta lives where it is alive now, or was not reset and is reached later."""
-    fire.forward(u)
+    fire.forward(current)
     delta = fire.pull_back(above)
     later = torch.cat([delta[1:] != 0, torch.zeros_like(delta[:1]) != 0])
     assert not bool(((delta != 0) & ~((fire.slope != 0) & (above != 0) | (fire.carry != 0) & later)).any())

@@ -121,14 +121,14 @@ def bound_41_box(
 
 
 def largest_one_sided(k: int) -> float:
-    """The largest ratio that k entries of a binary code can reach: 12 p (3(k-p) + 1) / (3k + 1).
+    """The largest ratio that k entries of a binary code can reach: 12 n (3(k-n) + 1) / (3k + 1).
 
-    p entries push one way and k - p the other; the best p is the whole number next to (3k+1)/6. It stays
+    n entries push one way and k - n the other; the best n is the whole number next to (3k+1)/6. It stays
     below 3k + 1 because (3k+1)/6 is never whole. Raises ValueError when k < 1.
     """
     if k < 1:
         raise ValueError(f"k is {k}; allowed: whole numbers from 1")
-    return max(12 * p * (3 * (k - p) + 1) / (3 * k + 1) for p in range(1, k + 1))
+    return max(12 * n * (3 * (k - n) + 1) / (3 * k + 1) for n in range(1, k + 1))
 
 
 def monte_carlo(

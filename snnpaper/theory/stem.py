@@ -112,7 +112,7 @@ def _chain(layers: list, values: dict, gradients: dict) -> dict[str, Tensor]:
     touched = torch.nn.grad.conv2d_input(shape, ones, reach.double().flatten(0, 1), 2, 3)
     predicted = {"spikes": spread, "bn1 out": reach, "conv1 out": reach, "input": touched.view_as(values["input"])}
     out |= {f"predicted, {name}": _density(x) for name, x in predicted.items()}
-    trained = Norm(norm.gamma)
+    trained = Norm(norm.gain)
     trained.forward(values["conv1 out"])
     out["density, conv1 out, train mode"] = _density(trained.pull_back(gradients["bn1 out"]))
     spikes = F.pad(values["spikes"].flatten(0, 1), (1, 1, 1, 1))  # padding never wins: as 0 it only counts silence

@@ -47,7 +47,7 @@ def ratios(record: dict, space: str, eps: float) -> dict:
         "linear ratio": x["ratio linear"][i][1],
         "measured ratio": x["ratio"][i][1] if x["ratio"][i] else float("nan"),
         "refuted (%)": 100 * x["shares"]["refuted"][i],
-        "at any eps (%)": 100 * max(x["shares"]["refuted"]),
+        "not judged (%)": 100 * x["shares"]["only rand zero"][i],
         "> linear (%)": 100 * x["shares"]["beyond linear"][i],
     }
 

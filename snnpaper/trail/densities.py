@@ -25,6 +25,7 @@ MEASURES = (*THRESHOLDS, "norm", "effective")
 BACKWARD = (*STAGES[::-1], *STEM[::-1])  # the places that trained and untrained records share
 # What an untrained network does not depend on.
 _TRAINING = ("epochs", "batch_size", "lr", "weight_decay", "train_images")
+_WEIGHTS = ["input", "conv1", "weights", "all weights", "live", "n_weights"]
 _COLUMNS = ["run", *CELL, "seed", "state", "mode", "layer", "place", "kind", "size", "n", *MEASURES]
 
 # The claim taken apart: what is changed from the sweep's SEW-ResNet-18, one thing at a time.
@@ -146,21 +147,9 @@ def ablation(question: str, found: pd.DataFrame, root: Path | None = None) -> pd
         row |= {"norm": at["norm"].mean(), "effective": (at["effective"] / at["size"]).mean()}
         row |= {"seeds": at["seed"].nunique(), "n": at["n"].min(), "runs": sorted(at["run"]), "scale": wanted.scale}
         rows.append(row)
-    columns = [f"{place}_{part}" for place in STEM for part in ("mean", "half")]
-    columns = [
-        "setting",
-        "pool",
-        "state",
-        *columns,
-        "norm",
-        "effective",
-        "seeds",
-        "n",
-        "runs",
-        "scale",
-        "command",
-        "cost",
-    ]
+    of_places = [f"{place}_{part}" for place in STEM for part in ("mean", "half")]
+    columns = ["setting", "pool", "state", *of_places, "norm", "effective"]
+    columns += ["seeds", "n", "runs", "scale", "command", "cost"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -181,20 +170,21 @@ def _live(run: Run) -> dict[str, float]:
     return live_share(build(run), run)
 
 
-def weights(root: Path | None = None) -> pd.DataFrame:
+def weights(root: Path | None = None, trails: bool = True) -> pd.DataFrame:
     """One row a trained network: cell, seed, density of the input gradient and of the live weights' gradient.
 
-    Eval mode, exact zero. `input` is over the images of the "sparsity" record; `weights` over those of the
-    "trail" record where there is one (n_weights of 256), else of the "sparsity" record (32). "all weights" also
-    counts the weights that meet padding only, and `live` is the share of the others.
+    Eval mode, exact zero; by data set, cell and variant, max before avg. `input` is over the images of the
+    "sparsity" record; `weights` over those of the "trail" record where there is one (n_weights of 256), else, and
+    for every network when not `trails`, of the "sparsity" record (32). "all weights" also counts the weights that
+    meet padding only, and `live` is the share of the others.
     """
     rows = []
-    trails = {r["name"]: r["results"] for r in ledger.records("trail", root)}
+    trail = {r["name"]: r["results"] for r in ledger.records("trail", root)} if trails else {}
     for record in ledger.records("sparsity", root):
         run, r = Run.from_dict(record["config"]), record["results"]
         layers, n = r["weight_eval"], r["weight_n"]
-        if run.name in trails:
-            layers, n = trails[run.name]["weight_eval"], trails[run.name]["n"]
+        if run.name in trail:
+            layers, n = trail[run.name]["weight_eval"], trail[run.name]["n"]
         live = _live(run.but(seed=0))
         total = sum(x["size"] for x in layers)
         reached = sum(x["size"] * live[x["layer"]] for x in layers)
@@ -204,7 +194,9 @@ def weights(root: Path | None = None) -> pd.DataFrame:
         found = {"input": at["0_mean"], "conv1": first["0_mean"], "weights": alive / reached,
                  "all weights": alive / total, "live": reached / total, "n_weights": n}  # fmt: skip
         rows.append({"run": run.name, **cell(run), "seed": run.seed, "n": r["activation_n"]} | found)
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows, columns=["run", *CELL, "seed", "n", *_WEIGHTS])
+    by = [*(k for k in CELL if k != "pool"), "pool", "seed"]
+    return table.sort_values(by, ascending=[k != "pool" for k in by], ignore_index=True)
 
 
 def locate(target: float, found: pd.DataFrame) -> pd.DataFrame:

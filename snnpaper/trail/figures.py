@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -13,6 +14,7 @@ from matplotlib.patches import ConnectionPatch
 
 from ..plots import COLOURS, panels, pixels
 from ..sparsity import THRESHOLDS
+from ..tables import DATA, published
 
 POOLS = {"max": (COLOURS[0], "o"), "avg": (COLOURS[1], "^")}
 LABELS = {"input": "input", "conv1": "conv1 out", "bn1": "bn1 out", "sn1": "pool in", "maxpool": "pool out"}
@@ -187,13 +189,22 @@ def ties(kinds: dict[str, dict[str, float]], rules: dict[str, dict[str, float]])
 
 
 def chain(rows: pd.DataFrame) -> Figure:
-    """Density of the input gradient against that of the weight gradient, live weights only; a mark a network."""
-    figure, (ax,) = panels(1, 1, (5.2, 3.2))
-    for pool, part in rows.groupby("pool", sort=False):
-        colour, marker = POOLS[pool]
-        ax.plot(100 * part["input"], 100 * part["weights"], marker, ms=6, color=colour, label=f"{pool} pooling")
-    ax.set(xlabel="non-zero in the input gradient (%)", ylabel="non-zero in the gradient\nof live weights (%)")
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    """Density of the input gradient against that of the weight gradient, live weights only; a panel a data set.
+
+    A mark a network: filled for the published kind (at any scale), hollow where anything else was changed.
+    """
+    sets = list(dict.fromkeys(rows["dataset"]))
+    figure, axes = panels(1, len(sets), (1.4 + 3 * len(sets), 3.2), sharex=True, sharey=True)
+    for ax, name in zip(axes, sets, strict=True):
+        here = rows[rows["dataset"] == name]
+        kept = here.index.isin(published(here).index)
+        for (pool, (colour, marker)), filled in itertools.product(POOLS.items(), (True, False)):
+            part, kind = here[(here["pool"] == pool) & (kept == filled)], "published" if filled else "changed"
+            ax.plot(100 * part["input"], 100 * part["weights"], marker, ms=6, color=colour,
+                    mfc=colour if filled else "white", label=f"{pool}, {kind}")  # fmt: skip
+        ax.set(title=DATA[name], xlabel="non-zero in the input gradient (%)")
+    axes[0].set_ylabel("non-zero in the gradient\nof live weights (%)")
+    axes[-1].legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 
