@@ -289,6 +289,7 @@ if printed is not None:
 # - Three threat models give three tables, and the sentences under {numref}`fig-tables-differences` say for each, and for
 #   clean accuracy, on which side of zero the difference between the pools lies at our scale. A trade-off needs the two
 #   halves to have opposite signs.
+# - [](tables-apart) sets what the pool does with spikes and skips beside what it does without them.
 # - Which cells of the paper's grid are complete at its scale, and what the others cost, is in [](tables-grid).
 # - Where networks underfit, a gap between train and test says nothing of generalisation; the printed gaps tell.
 #
