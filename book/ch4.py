@@ -16,10 +16,11 @@
 # **The question.** A spiking network's gradient is said to be sparse. Where on its way back from the loss to
 # the image does it become so, what makes it so, and is anything left of it where an attack takes hold?
 #
-# **What the paper says** {cite}`luu2025trail`. Spiking networks have *naturally* sparse gradients; skips between
-# blocks amplify this; it belongs to *temporally coded* networks; and max pooling adds a second, *architectural*
+# **What the paper says** {cite}`luu2025trail`. Spiking networks have *naturally* sparse gradients; *temporally coded* ones
+# show natural robustness under specific architectures; and max pooling adds a second, *architectural*
 # sparsity, which average pooling reduces by "37.88 %". Its Figures 3 and 5 show the mean non-zero share across
 # layers, its Figure 6 the shared path of input and weight gradients. We know those figures by their role only.
+# Whether the skips between blocks have a part in this is our question, and so is weight decay.
 #
 # **How to read this page.** Everything is drawn from records (`results/`), nothing is trained here. The gradient is
 # that of the true-class probability $p_y$ of each image, by the output of each layer, over all time steps; density
@@ -33,7 +34,8 @@ from IPython.display import HTML
 from snnpaper import ledger, page, plots, tables
 from snnpaper.comparison import verdicts
 from snnpaper.config import Run
-from snnpaper.trail import densities, figures, measure
+from snnpaper.stats import over_seeds
+from snnpaper.trail import decay, densities, figures, measure
 
 plots.use_style()
 found = densities.frame()
@@ -125,7 +127,7 @@ HTML(page.under(figure, "ch4-thresholds", page.origin(trained)))
 #
 # What the paper's Figure 6 pictures, from measured data: one test image, the first residual block and the stem, from the
 # block's output back to the image. Each box shows, per position, the share of entries (over time steps and channels)
-# that have a gradient; below it the mean. The dashed arc is the skip of SEW-ADD, which passes the gradient on unchanged.
+# that have a gradient; below it the mean. The dashed arc is the skip of SEW-ADD, in this block an identity, which passes the gradient on unchanged.
 
 # %%
 names = {pool: sorted(set(trained.loc[trained["pool"] == pool, "run"]))[0] for pool in ("max", "avg")}
@@ -292,7 +294,10 @@ if start.notna().all():
 # zeros at all. The ReLU twin has more of them, by construction. "Natural" sparsity of the gradient, counted as the
 # paper counts it, is a property of the surrogate's support, and ATan's is the whole line.
 #
-# ### "Amplified by residual coupling": is it the skip?
+# ### Is it the skip?
+#
+# That skips make gradients sparser, or denser, is not said in what we could read of the paper. They are the other
+# difference between SEW-ResNets and their like, so we ask.
 
 # %%
 rows, table, behind = shown("residual")
@@ -315,8 +320,9 @@ for setting, row in start.iterrows():
 assert not start["sn1_mean"].max() > 0.25
 
 # %% [markdown]
-# A skip adds a path, and a sum of paths is zero only where all are: in SEW the identity's derivative is one, so a
-# skip cannot make a gradient sparser in the sense of exact zeros. What the three do change is the norm.
+# A skip adds a path, and a sum of paths is zero only where all are, or where they cancel exactly. In an identity block of
+# SEW the skip's derivative is one; in the others it has neurons of its own ([](spikes)), but is still one path more. So a
+# skip makes no exact zeros. What the three do change is the norm.
 #
 # ### "Temporally coded": is it the code?
 
@@ -345,14 +351,25 @@ assert by_T.isna().any() or by_T.is_monotonic_increasing
 # more time does the opposite of what one might expect: from $T=2$ to $T=20$ the gradient at conv1's output becomes
 # *denser*, because a neuron that stays silent hands its gradient back to the step before ([](theorems)).
 #
+# (trail-decay)=
 # ### Weight decay
 #
-# The published code has a coupled weight decay of 0.001 in Adam, which the paper's text does not mention. It drives
-# weights without gradient to zero, and zero weights stop gradients: a candidate cause of sparsity.
+# The published code has a coupled weight decay of 0.001 in Adam, which we have not seen mentioned in what we could read of
+# the paper. It drives weights without gradient to zero, and zero weights stop gradients: a candidate cause of sparsity,
+# more so of the weights' gradient than of the input's. Wherever two trained networks are recorded that differ in it
+# alone, same seed and pool, they stand side by side ("live" weights are those that ever meet an input,
+# [](trail-chain)):
 
 # %%
-rows, table, behind = shown("decay")
-table
+pairs = decay.pairs()
+behind = found[found["run"].isin({*pairs["run"], *pairs["run without"]}) & (found["mode"] == "eval")]
+rows = densities.ablation("decay", found)
+absent = rows.loc[rows["seeds"] == 0].reindex(columns=["setting", "pool", "state", "command", "cost"])
+below = page.folded(absent, "missing in the small network of this section, with command and cost")
+HTML(page.table(decay.rows(pairs), (page.origin(behind) if len(behind) else "") + below, group=["network"]))
+
+# %% tags=["remove-input"]
+HTML(tables.bullets(decay.sentences(pairs)))
 
 # %% [markdown]
 # ### Depth
@@ -373,7 +390,7 @@ table
 # %%
 linked = densities.weights()
 text = pd.DataFrame({
-    "network": [tables.network_text(r) for _, r in linked.iterrows()], "pool": linked["pool"], "seed": linked["seed"],
+    "network": [tables.where(r) for _, r in linked.iterrows()], "pool": linked["pool"], "seed": linked["seed"],
     "input (%)": (100 * linked["input"]).round(2), "conv1's weights (%)": (100 * linked["conv1"]).round(1),
     "live weights (%)": (100 * linked["weights"]).round(1), "all weights (%)": (100 * linked["all weights"]).round(1),
     "live share (%)": (100 * linked["live"]).round(1), "images (weights)": linked["n_weights"],
@@ -381,7 +398,7 @@ text = pd.DataFrame({
 })  # fmt: skip
 HTML(page.table(text, page.origin(linked), group=["network", "reading"]))
 
-# %% mystnb={"figure": {"name": "fig-trail-chain", "caption": "Density of the input gradient against the density of the gradient by the live weights, exact zero, eval mode; a mark a trained network."}, "image": {"alt": "Marks for both pools in a very narrow band of input densities just below full; average pooling at its right end. The weights' densities lie between a half and three quarters and do not rise with it."}}
+# %% mystnb={"figure": {"name": "fig-trail-chain", "caption": "Density of the input gradient against the density of the gradient by the live weights, exact zero, eval mode; a panel a data set, a mark a trained network; hollow: other than the published kind, at any scale."}, "image": {"alt": "A panel a data set. Marks for both pools in a very narrow band of input densities just below full; average pooling at its right end. The weights' densities are well below full, spread widely, and do not rise with it."}}
 figure = figures.chain(linked)
 figure
 
@@ -389,18 +406,23 @@ figure
 HTML(page.under(figure, "ch4-chain", page.origin(linked)))
 
 # %%
-paired = linked.pivot_table(
-    index=["dataset", "label", "width", "train_images", "variant", "seed"], columns="pool", values=["input", "weights"]
-).dropna()
-for what in ("input", "weights"):
-    difference = 100 * (paired[what]["max"] - paired[what]["avg"])
-    print(f"{what:8} max − avg over {len(difference)} pairs: {difference.min():+.2f} to {difference.max():+.2f} points")
+for _, part in linked.groupby([k for k in tables.CELL if k != "pool"], sort=False):
+    gaps = {what: 100 * tables.by_seed(part, what) for what in ("input", "weights")}
+    if seeds := len(gaps["input"]):
+        over = {what: over_seeds(gap) for what, gap in gaps.items()}
+        said = [
+            f"{what} {mean:+.2f}" + (f" ± {half:.2f}" if half == half else "") for what, (mean, half) in over.items()
+        ]
+        how = f"{seeds} seed{'' if seeds == 1 else 's'}, {tables.reading(part.iloc[0]['scale'], seeds)}"
+        print(f"{tables.where(part.iloc[0])}: {'; '.join(said)} ({how})")
 assert linked["input"].min() > 0.9
 
 # %% [markdown]
 # The gradient by conv1's weights is dense whatever the input's is: its kernel is shared by all positions, so one
 # live position is enough, as [](theorems) says of Theorem 4.4. What zeros there are among live weights lie in the
-# last stages, far from the pool, where neurons have fallen silent, and they do not follow the pool.
+# last stages, far from the pool, where neurons have fallen silent. The lines above give max minus average pooling in points
+# of density, over the number of seeds in brackets: did few non-zeros in one gradient mean few in the other, both numbers
+# of a line would have the same sign. What weight decay has to do with it stands [above](trail-decay).
 #
 # (trail-heatmaps)=
 # ## What an attacker sees
@@ -470,7 +492,18 @@ HTML(page.under(figure, "ch4-heatmaps-variants", page.origin(behind.assign(n=mea
 
 # %% [markdown]
 # Exact zeros are not to be seen at the input in any of them, so the maps differ in grain, not in support.
-#
+
+# %%
+networks = found.drop_duplicates(["run", "state"]).groupby(["state", "scale"], sort=False).size()
+print(
+    "Networks behind this page: "
+    + ", ".join(f"{n} {state} at {scale} scale" for (state, scale), n in networks.items())
+    + "."
+)
+small = networks.drop("paper", level="scale", errors="ignore").sum()
+print(f"Of these {networks.sum()}, {small} are below the paper's scale: what rests on them is indicative.")
+
+# %% [markdown]
 # ## Summary
 #
 # - Exact zeros arise in one place, the backward pass of the stem's max pool, and are gone again two layers later: at the
@@ -478,7 +511,7 @@ HTML(page.under(figure, "ch4-heatmaps-variants", page.origin(behind.assign(n=mea
 # - Even there the sparsity is a rule for ties. Most windows are silent, most of the gradient goes through them, and
 #   sharing ties, which is as right, makes the gradient nearly as dense as average pooling's.
 # - In this measure neither spikes with the ATan surrogate, nor skips, nor the temporal code make a gradient sparse; ReLU and
-#   surrogates with compact support do. All of it at reduced scale, hence indicative; the rules are in [](ch-report).
+#   surrogates with compact support do. How far this reaches is said in the line above; the rules are in [](ch-report).
 #
 # ## Try
 #

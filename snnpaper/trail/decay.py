@@ -13,7 +13,7 @@ import pandas as pd
 from .. import ledger
 from ..config import Run
 from ..stats import over_seeds
-from ..tables import CELL, DATA, cell, interval_text, network_text, reading
+from ..tables import CELL, cell, interval_text, reading, where
 from .densities import frame, weights
 
 PLACES = {"input": "input", "conv1": "conv1 out", "weights": "live weights"}  # column of `pairs`: name on a page
@@ -44,7 +44,7 @@ def pairs(root: Path | None = None) -> pd.DataFrame:
 
 def rows(found: pd.DataFrame) -> pd.DataFrame:
     """The pairs as text for a page, per cent; column "network" names the cell."""
-    text = pd.DataFrame({"network": [_where(r) for _, r in found.iterrows()], "pool": found["pool"]})
+    text = pd.DataFrame({"network": [where(r) for _, r in found.iterrows()], "pool": found["pool"]})
     text["seed"] = found["seed"]
     for place, name in PLACES.items():
         for label, column in (("decay 0", f"{place} without"), (f"{Run().weight_decay:g}", place)):
@@ -63,7 +63,7 @@ def sentences(found: pd.DataFrame) -> list[str]:
             at_input = 100 * (part["input without"] - part["input"]).mean()
             size = f"{len(part)} seed{'' if len(part) == 1 else 's'}, n = {part['n_weights'].min()}"
             said.append(
-                f"{_where(first)}, {pool} pooling: without weight decay {without:.1f} % of the live weights' gradient "
+                f"{where(first)}, {pool} pooling: without weight decay {without:.1f} % of the live weights' gradient "
                 f"is non-zero, with it {with_:.1f} %, a difference of {more} points; at the input it is "
                 f"{at_input:+.2f} points ({size}; {reading(first['scale'], len(part))})."
             )
@@ -71,11 +71,7 @@ def sentences(found: pd.DataFrame) -> list[str]:
         if setting["pool"].nunique() == 2 and len(wide):
             gaps = [100 * (wide[k]["max"] - wide[k]["avg"]).mean() for k in ("weights without", "weights")]
             said.append(
-                f"{_where(first)}: max minus average pooling is {gaps[0]:+.1f} points of the live weights' gradient "
+                f"{where(first)}: max minus average pooling is {gaps[0]:+.1f} points of the live weights' gradient "
                 f"without decay, {gaps[1]:+.1f} with."
             )
     return said or ["No network is recorded both with and without weight decay: nothing can be said."]
-
-
-def _where(row: pd.Series) -> str:
-    return f"{DATA[row['dataset']]}, {network_text(row)}"
