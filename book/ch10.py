@@ -91,7 +91,10 @@ print(
     f"{len(rows)} rows: {len(decided)} with a verdict, "
     f"{(rows['verdict'] == verdicts.INDICATIVE).sum()} indicative, {len(open_ones)} not measured"
 )
-print(f"verdicts that chance alone would turn, at 95 % each: about {0.05 * len(decided):.1f}")
+if len(decided):
+    print(
+        f"of these, chance alone turns about {0.05 * len(decided):.1f}: each is at 95 %, without correction for their number"
+    )
 
 # %% [markdown]
 # ### Cell by cell
@@ -176,6 +179,7 @@ glance
 measured, absent = deviations.effects(), deviations.missing()
 pools = [m for m in models.build(Run()).modules() if "Pool2d" in type(m).__name__]
 said_of = {"pools": f"{len(pools)} pool in the whole network", "seeds": "the ± of every table"}
+said_of |= {"runs": "which numbers its code can have given", "collapse": "the marks of failure above"}
 
 
 def changes(key):

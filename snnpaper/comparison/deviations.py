@@ -154,7 +154,6 @@ def _retrained(root: Path | None) -> list[dict]:
     """The same run trained both ways, wherever both are recorded: clean accuracy and PGD-7 8/255 in pixel space."""
     runs = {r["name"]: Run.from_dict(r["config"]) for r in ledger.records("robustness", root)}
     acc, rows = tables.accuracies(root), []
-    bases = tables.published(acc)
     for key, (effect, changes) in RETRAINED.items():
         other = {
             name: run.but(**changes).name for name, run in runs.items() if run.pool == changes.get("pool", run.pool)
@@ -166,7 +165,7 @@ def _retrained(root: Path | None) -> list[dict]:
         ):
             rule = (acc["space"] == space) & (acc["method"] == method) & acc["eps"].isin([0, 8])
             accuracy = acc[rule].set_index("run")["accuracy"]
-            for values, part in bases[rule & bases["run"].isin(both)].groupby(tables.CELL, sort=False):
+            for values, part in tables.published(acc[rule & acc["run"].isin(both)]).groupby(tables.CELL, sort=False):
                 found = {other[r]: accuracy[other[r]] - accuracy[r] for r in part["run"]}
                 cell = dict(zip(tables.CELL, values, strict=True))
                 rows += _effect(key, f"{what}, {effect}", cell, found, part["n"].min())
