@@ -159,7 +159,7 @@ def test_the_tables_of_the_ablation_are_its_records(home):
     apart = taken_apart(home / "results").set_index(["network", "optimiser"])
     assert list(apart.columns) == list(ablation.DERIVATIVES)
     points = worth(home / "results").set_index("fewer stand by (points)")
-    assert set(points.columns) == {"max, seed 0", "avg, seed 0"}
+    assert set(points.columns) == {"max, seed 0, 8 images", "avg, seed 0, 8 images"}
     for what, (weaker, stronger) in CONTRASTS.items():
         for network in points.columns:
             cells = [float(apart.loc[(network, optimiser), name]) for optimiser, name in (weaker, stronger)]
@@ -212,7 +212,8 @@ def test_without_records_every_table_says_so(tmp_path):
     rows = tables.rows(tmp_path)
     assert "Not recorded yet" in tables.shown(tables.per_attack(rows, "pixel", 1), "snnpaper.attacks.measure RUN")
     assert tables.answer(tables.advantage(rows)) == ["No battery has records of both pools yet: nothing can be said."]
-    assert mechanism.images("bit flips", tmp_path).empty and tables.setting(rows) == ""
+    none = mechanism.images("bit flips", tmp_path)
+    assert none.empty and mechanism.weak(mechanism.variation(none)) == {} and tables.setting(rows) == ""
     assert protocol_tables.iterates_text(tmp_path) == [] and protocol_tables.samples_text(tmp_path) == ""
     for table in (
         tables.curves,

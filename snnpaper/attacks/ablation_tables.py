@@ -30,11 +30,11 @@ def _apart(root: Path | None) -> pd.DataFrame:
     found = []
     for record in records("ablation", root):
         run, n = Run.from_dict(record["config"]), record["results"]["n"]
-        head = {"network": f"{run.pool}, seed {run.seed}"}
+        head = {"network": f"{run.pool}, seed {run.seed}, {n} images"}
         for r in record["results"]["rows"]:
             what = {k: r[k] for k in ("optimiser", "derivative")}
-            found.append(head | what | {"n": n, "correct": ledger.unpack(r["correct"], n)})
-    return pd.DataFrame(found, columns=["network", "optimiser", "derivative", "n", "correct"])
+            found.append(head | what | {"correct": ledger.unpack(r["correct"], n)})
+    return pd.DataFrame(found, columns=["network", "optimiser", "derivative", "correct"])
 
 
 def taken_apart(root: Path | None = None) -> pd.DataFrame:

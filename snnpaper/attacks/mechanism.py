@@ -49,13 +49,14 @@ def variation(frame: pd.DataFrame) -> pd.DataFrame:
     variance that only tells networks apart.
     """
     table = []
-    for name in [*KNOWN, *SPARSITY]:
+    for name in [*KNOWN, *SPARSITY] if len(frame) else ():
         x = frame[name]
         inside, whole = (x - x.groupby(frame["run"]).transform("mean")).std(ddof=0), x.std(ddof=0)
         row = {"predictor": name, "mean": x.mean(), "SD": whole, "least": x.min(), "greatest": x.max()}
         between = 1 - (inside / whole) ** 2 if whole > 1e-9 else 0.0
         table.append(row | {"SD within a network": inside, "between networks": between})
-    return pd.DataFrame(table)
+    columns = ["predictor", "mean", "SD", "least", "greatest", "SD within a network", "between networks"]
+    return pd.DataFrame(table, columns=columns)
 
 
 def fit(frame: pd.DataFrame, predictors: list[str]) -> tuple[np.ndarray, float]:
