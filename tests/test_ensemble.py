@@ -12,7 +12,7 @@ from torch import nn
 
 from snnpaper import audit, data, ledger, zoo
 from snnpaper.attacks import ablation, check_tables, measure, mechanism, protocol, protocol_tables, spiking, tables
-from snnpaper.attacks.ablation_tables import CONTRASTS, taken_apart, worth
+from snnpaper.attacks.ablation_tables import CONTRASTS, largest, taken_apart, worth
 from snnpaper.attacks.ensemble import Stage, generic, noise, pgd, predictions, worst_case
 from snnpaper.attacks.evidence import Evidence
 from snnpaper.attacks.outside import auto_pgd
@@ -164,6 +164,8 @@ def test_the_tables_of_the_ablation_are_its_records(home):
         for network in points.columns:
             cells = [float(apart.loc[(network, optimiser), name]) for optimiser, name in (weaker, stronger)]
             assert abs(float(points.loc[what, network].split(" ±")[0]) - (cells[0] - cells[1])) <= 1.01  # rounded
+    value = points.apply(lambda column: column.str.split(" ±").str[0].astype(float)).mean(axis=1)
+    assert value.idxmax() in largest(home / "results")
 
 
 def test_the_records_of_another_cell_stay_out_of_the_tables(home, tmp_path):
@@ -213,7 +215,8 @@ def test_without_records_every_table_says_so(tmp_path):
     assert "Not recorded yet" in tables.shown(tables.per_attack(rows, "pixel", 1), "snnpaper.attacks.measure RUN")
     assert tables.answer(tables.advantage(rows)) == ["No battery has records of both pools yet: nothing can be said."]
     none = mechanism.images("bit flips", tmp_path)
-    assert none.empty and mechanism.weak(mechanism.variation(none)) == {} and tables.setting(rows) == ""
+    assert none.empty and mechanism.weak(mechanism.variation(none)) == {}
+    assert tables.setting(rows) == largest(tmp_path) == ""
     assert protocol_tables.iterates_text(tmp_path) == [] and protocol_tables.samples_text(tmp_path) == ""
     for table in (
         tables.curves,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from .. import ledger, stats
@@ -52,9 +54,25 @@ def worth(root: Path | None = None) -> pd.DataFrame:
     The 95 % interval is over the images, which are the same on both sides.
     """
     table: dict[str, dict[str, str]] = {}
+    for network, what, weaker, stronger in _pairs(root):
+        points = interval_text(*stats.paired(weaker, stronger))
+        table.setdefault(what, {"fewer stand by (points)": what})[network] = points
+    return pd.DataFrame(table.values())
+
+
+def largest(root: Path | None = None) -> str:
+    """Which contrast takes most away, as the mean over networks, in a sentence; empty without records."""
+    points: dict[str, list[float]] = {}
+    for _, what, weaker, stronger in _pairs(root):
+        points.setdefault(what, []).append(100 * (weaker.mean() - stronger.mean()))
+    means = {what: sum(values) / len(values) for what, values in points.items()}
+    most = max(means, key=means.get, default=None)
+    return f"Most is taken away by {most}: {means[most]:.1f} points, mean over networks." if most else ""
+
+
+def _pairs(root: Path | None) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
+    """Network, contrast, and which images stand under the weaker and under the stronger attack."""
     for network, part in _apart(root).groupby("network", sort=False):
         stands = part.set_index(["optimiser", "derivative"])["correct"]
         for what, (weaker, stronger) in CONTRASTS.items():
-            points = interval_text(*stats.paired(stands[weaker], stands[stronger]))
-            table.setdefault(what, {"fewer stand by (points)": what})[network] = points
-    return pd.DataFrame(table.values())
+            yield network, what, stands[weaker], stands[stronger]
