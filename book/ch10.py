@@ -128,7 +128,7 @@ for word, number in said["direction here"].dropna().value_counts().sort_index().
     print(f"{word:13} {number} rows")
 
 # %% [markdown]
-# Natural sparsity, its amplification by skips and its tie to a temporal code are measured on the input gradient and where
+# Natural sparsity, and our questions what skips and a temporal code add to it, are measured on the input gradient and where
 # it is sparsest after neurons and pool, at conv1's output; [](ch-trail) has each with all its settings. "Worst case" and the
 # curves are from [](ch-obfuscation): where PGD-7 shows an advantage and they do not, the advantage was the attack's.
 #

@@ -60,7 +60,7 @@ PROFILES: dict[str, dict[str, Any]] = {
 class Run:
     """Everything that decides a trained network; the defaults are the published setting.
 
-    `weight_decay` is 1e-3 as in the published code, although the paper's text omits it. `train_images`
+    `weight_decay` is 1e-3 as in the published code; we have not seen it in the paper. `train_images`
     0 means the whole training split. `count_include_pad` matters for average pooling only and follows
     the published code, which leaves torch's default.
     """

@@ -79,7 +79,7 @@ def neuron_trace(current: Tensor, charged: Tensor, kept: Tensor, spikes: Tensor)
     middle.axhline(1, color="black", ls="--", lw=0.8, label="threshold")
     middle.legend(loc="upper left", bbox_to_anchor=(1, 1))
     bottom.eventplot([i for i, s in zip(t, spikes, strict=True) if s], color=COLOURS[3], lw=2)
-    top.set_ylabel("current\n$x[t]$")
+    top.set_ylabel("current\n$I[t]$")
     middle.set_ylabel("membrane\npotential")
     bottom.set(ylabel="spikes\n$s[t]$", yticks=[], xlabel="time step $t$", xticks=list(t))
     return figure
@@ -106,7 +106,7 @@ def reset_gradients(gradients: dict[str, Tensor], spikes: Tensor) -> Figure:
     fired = [t + 1 for t, s in enumerate(spikes) if s]
     ax.plot(fired, [ax.get_ylim()[1]] * len(fired), "v", color=COLOURS[3], label="spike")
     ax.axhline(0, color="black", lw=0.6)
-    ax.set(xlabel="time step $t$", ylabel="gradient of the\nspike count by $x[t]$", xticks=range(1, len(spikes) + 1))
+    ax.set(xlabel="time step $t$", ylabel="gradient of the\nspike count by $I[t]$", xticks=range(1, len(spikes) + 1))
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
@@ -132,7 +132,7 @@ def flips(counts: Tensor) -> Figure:
     ax.vlines(range(len(counts)), 0, counts, color=COLOURS[0], lw=1)
     for u in (int(counts.argmax()), *(u for u in (63, 191) if u < len(counts))):
         ax.annotate(f"{u}→{u + 1}", (u, counts[u]), (4, -2), textcoords="offset points", fontsize=8)
-    ax.set(xlabel="pixel value $u$", ylabel="planes that flip", xlim=(-3, 258), yticks=range(0, 9, 2))
+    ax.set(xlabel="grey level $q$", ylabel="planes that flip", xlim=(-3, 258), yticks=range(0, 9, 2))
     return figure
 
 

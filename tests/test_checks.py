@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from snnpaper import data
-from snnpaper.attacks.evidence import Evidence, evidence
+from snnpaper.attacks.check_tables import showing
+from snnpaper.attacks.evidence import Evidence, evidence, slack
 from snnpaper.attacks.gradients import Backward, backward
-from snnpaper.checks import checks, signs, verdict
+from snnpaper.checks import checks, report, signs, verdict
 from snnpaper.neurons import IF
 
-EPS = 16 / 255
-DIRECT = 4
+EPS, DIRECT = 16 / 255, 4
 
 
 class Spiking(nn.Module):
@@ -228,6 +228,20 @@ def test_each_sign_is_seen_alone_and_makes_the_verdict(changes, sign):
     e = made(**changes)
     assert {k for k, v in signs(e).items() if v} == {sign}
     assert verdict(checks(e), signs(e)) == "obfuscated"
+
+
+def test_images_that_show_a_sign_are_counted_even_where_chance_may_move_them():
+    random, black = {"Square": 0, "random noise": 1}, {"Square": 1, "random noise": 0, "transfer from a twin": 2}
+    changes = [{"single": 38}, {"beaten_by": black}, {"far": 2}, {"beaten_by": random}]
+    changes.append({"by_eps": {0.05: 60, 0.1: 40, 0.2: 41, 0.4: 0}})
+    for change, sign, images in zip(changes, signs(made()), (2, 2, 2, 1, 1), strict=True):
+        found = report(made(**change))
+        assert found["verdict"] == "reliable" and showing(found).keys() == found["signs"].keys()
+        assert {k: n for k, n in showing(found).items() if n} == {sign: images}
+
+
+def test_chance_may_move_two_images_or_one_in_fifty():
+    assert [slack(n) for n in (1, 30, 149, 150, 500)] == [2, 2, 2, 3, 10]
 
 
 def test_nothing_to_attack_is_an_error(trained, digits):

@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from snnpaper import audit, data, ledger, zoo
-from snnpaper.attacks import check_tables, measure, mechanism, protocol, protocol_tables, spiking, tables
+from snnpaper.attacks import ablation, check_tables, measure, mechanism, protocol, protocol_tables, spiking, tables
+from snnpaper.attacks.ablation_tables import CONTRASTS, largest, taken_apart, worth
 from snnpaper.attacks.ensemble import Stage, generic, noise, pgd, predictions, worst_case
 from snnpaper.attacks.evidence import Evidence
 from snnpaper.attacks.outside import auto_pgd
@@ -88,25 +89,10 @@ def test_a_spiking_network_is_attacked_with_every_choice():
 
 
 SOUND = Evidence(
-    n=100,
-    classes=10,
-    eps=0.1,
-    repeats_equal=True,
-    state_equal=True,
-    replayed=(100, 0),
-    distance=0.1,
-    box=(0.0, 1.0),
-    zero=[0.0],
-    zero_entries=[0.0],
-    loss=[1.0, 2.0],
-    by_eps={0.1: 40, 0.2: 0},
-    by_steps={7: 45, 20: 40, 50: 38, 100: 38},
-    by_restarts=[40, 39, 39],
-    single=55,
-    far=0,
-    beaten_by={"Square": 0, "random noise": 0},
-    along=(1.0, 0.0, 1.0),
-)
+    n=100, classes=10, eps=0.1, repeats_equal=True, state_equal=True, replayed=(100, 0), distance=0.1, box=(0.0, 1.0),
+    zero=[0.0], zero_entries=[0.0], loss=[1.0, 2.0], by_eps={0.1: 40, 0.2: 0}, by_restarts=[40, 39, 39], single=55,
+    by_steps={7: 45, 20: 40, 50: 38, 100: 38}, far=0, beaten_by={"Square": 0, "random noise": 0}, along=(1.0, 0.0, 1.0),
+)  # fmt: skip
 SMALL = {
     "IMAGES": 6,
     "CHECKED": 4,
@@ -132,6 +118,8 @@ def home(tmp_path_factory):
             patch.setattr(measure, name, value)
         patch.setattr("snnpaper.attacks.bits.BUDGETS", (1, 64))
         patch.setattr(protocol, "IMAGES", 8)
+        patch.setattr(ablation, "IMAGES", 8)
+        patch.setattr(ablation, "STEPS", 2)
         patch.setattr(tables, "SHOWN", RUN)
         for pool in ("max", "avg"):
             run = RUN.but(pool=pool)
@@ -143,6 +131,7 @@ def home(tmp_path_factory):
                 measure.record(run.name, kind, progress=False)
                 measure.record(run.name, kind)  # a record that exists is left alone
             protocol.record(run.name)
+            ablation.record(run.name)
         yield root
 
 
@@ -154,6 +143,29 @@ def test_records_hold_what_was_measured(home):
         difference = np.load(file.with_suffix(".npz"))["difference"]
         assert difference.shape == (6, 3, 32, 32) and np.abs(difference).max() <= 16
         assert list(b["checks"]) == ["weighted", "smoothed"] and len(b["checks"]["smoothed"]["checks"]) == 15
+
+
+def test_the_ablation_has_every_derivative_with_every_optimiser(home):
+    for record in ledger.records("ablation", home / "results"):
+        rows = {(r["optimiser"], r["derivative"]): ledger.unpack(r["correct"], 8) for r in record["results"]["rows"]}
+        clean = rows["none: clean", ablation.CODE]
+        assert len(rows) == 3 + 2 + 3 * len(ablation.OPTIMISERS) and (ablation.PGD, ablation.CODE) not in rows
+        assert all(not (stands & ~clean).any() for stands in rows.values())
+        assert sum(stands.sum() for stands in rows.values()) < len(rows) * clean.sum()  # some attack fools
+
+
+def test_the_tables_of_the_ablation_are_its_records(home):
+    """What each column of points says is the difference of two cells of the other table."""
+    apart = taken_apart(home / "results").set_index(["network", "optimiser"])
+    assert list(apart.columns) == list(ablation.DERIVATIVES)
+    points = worth(home / "results").set_index("fewer stand by (points)")
+    assert set(points.columns) == {"max, seed 0, 8 images", "avg, seed 0, 8 images"}
+    for what, (weaker, stronger) in CONTRASTS.items():
+        for network in points.columns:
+            cells = [float(apart.loc[(network, optimiser), name]) for optimiser, name in (weaker, stronger)]
+            assert abs(float(points.loc[what, network].split(" ±")[0]) - (cells[0] - cells[1])) <= 1.01  # rounded
+    value = points.apply(lambda column: column.str.split(" ±").str[0].astype(float)).mean(axis=1)
+    assert value.idxmax() in largest(home / "results")
 
 
 def test_the_records_of_another_cell_stay_out_of_the_tables(home, tmp_path):
@@ -181,13 +193,20 @@ def test_tables_of_the_chapter(home):
     assert list(found["attack"])[0] == "clean" and list(found["attack"])[-1] == tables.WORST
     assert set(tables.advantage(rows)["attack"]) == {"clean", tables.WORST}
     assert tables.shown(found, "x").startswith("<table")
+    assert found.set_index("attack")["budget"].to_dict()["random noise"] == "best of 20 draws"
+    assert tables.setting(rows).endswith("(demo scale); 2 networks of 1 seed; the first 6 test images")
     ladder = protocol_tables.ladder(home / "results")
     assert len(ladder) == 6
     last, every = ladder["max − avg"][2], ladder["max − avg"][3]
-    (sentence,) = protocol_tables.iterates_text(ladder)
-    assert f"is {last} points when only the last" in sentence and f"{every} when any" in sentence
-    assert list(check_tables.checks(home / "results").iloc[:, 0])[0] == "stateless"
-    assert list(check_tables.signs(home / "results").iloc[:, 0])[-1] == "verdict"
+    (sentence,) = protocol_tables.iterates_text(home / "results")
+    assert "in eval mode" in sentence and "(8 images, 1 seed)" in sentence
+    assert f"is {last} ± " in sentence and f"the last iterate counts and {every} ± " in sentence  # over the images
+    checks = check_tables.checks(home / "results")
+    assert list(checks.iloc[:3, 0])[1:] == ["of these chance may move", "stateless"]
+    assert list(checks.iloc[0])[1:] == ["100, 100"] * 2 and list(checks.iloc[1])[1:] == ["2, 2"] * 2
+    signs = check_tables.signs(home / "results")
+    assert list(signs.iloc[:, 0])[-1] == "verdict" and list(signs.iloc[-1])[1:] == ["reliable, reliable"] * 2
+    assert signs.iloc[1, 1] == "0 of 2 (0, 0)" and signs.iloc[-2, 1] == "0 of 2"
     assert (tables.outsider(home / "results")["images"] == 6).all()
 
 
@@ -195,7 +214,10 @@ def test_without_records_every_table_says_so(tmp_path):
     rows = tables.rows(tmp_path)
     assert "Not recorded yet" in tables.shown(tables.per_attack(rows, "pixel", 1), "snnpaper.attacks.measure RUN")
     assert tables.answer(tables.advantage(rows)) == ["No battery has records of both pools yet: nothing can be said."]
-    assert mechanism.images("bit flips", tmp_path).empty
+    none = mechanism.images("bit flips", tmp_path)
+    assert none.empty and mechanism.weak(mechanism.variation(none)) == {}
+    assert tables.setting(rows) == largest(tmp_path) == ""
+    assert protocol_tables.iterates_text(tmp_path) == [] and protocol_tables.samples_text(tmp_path) == ""
     for table in (
         tables.curves,
         protocol_tables.ladder,
@@ -203,6 +225,8 @@ def test_without_records_every_table_says_so(tmp_path):
         protocol_tables.codings,
         check_tables.checks,
         check_tables.signs,
+        taken_apart,
+        worth,
     ):
         assert table(tmp_path).empty
 

@@ -14,6 +14,7 @@ from snnpaper.coding import encode
 from snnpaper.config import Run
 from snnpaper.models import build
 from snnpaper.neurons import IF, V_TH
+from snnpaper.pixel import PixelModel
 
 RUN = Run.make("demo", width=4)
 
@@ -173,6 +174,27 @@ def test_level_search_stays_on_the_grid_and_in_the_ball(net):
     assert found.dtype == torch.uint8 and 0 < (found.int() - x.int()).abs().max() <= 2
     with pytest.raises(ValueError, match="allowed: phase"):
         level_search(net, "rate", 10, x, y, 2)
+
+
+@pytest.mark.parametrize("twin", ["weighted", "smoothed"])
+def test_level_search_by_a_twin_goes_where_bpda_points(twin, net):
+    x = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
+    image = (x.float() / 255).requires_grad_()
+    logits = PixelModel(net, "phase", 10, twin)(image)
+    y = logits.argmax(1)
+    (g,) = torch.autograd.grad(F.cross_entropy(logits, y, reduction="sum"), image)
+    found = level_search(net, "phase", 10, x, y, levels=3, steps=1, share=1.0, decay=0.0, twin=twin)
+    expected = (x.int() + 3 * g.sign().int()).clamp(0, 255)
+    assert (found.int() != expected).float().mean() < 1e-3  # sums in another order may round a zero either way
+    assert (found != level_search(net, "phase", 10, x, y, 3, 1, share=1.0, decay=0.0)).any()
+
+
+def test_without_momentum_level_search_forgets(net):
+    x = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        y = net(encode(x, "phase", 10)).argmax(1)
+    one, two, long = (level_search(net, "phase", 10, x, y, 1, 3, share=1.0, decay=d) for d in (0.0, 0.0, 0.75))
+    assert torch.equal(one, two) and not torch.equal(one, long)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,10 @@ JUDGED = 5  # draws of the rate code over which its accuracy is averaged
 
 
 class Fixed(nn.Module):
-    """The control for a random code: the same spikes in every call, so that its gradient is exact."""
+    """The control for a random code: the same draws in every call, as for an attacker who knows them.
+
+    The code is then a staircase in the image; its gradient stays that of a stand-in.
+    """
 
     def __init__(self, model: nn.Module, seed: int = 0) -> None:
         super().__init__()

@@ -18,7 +18,9 @@ from tqdm import tqdm
 from .early import pgd_any_iterate
 from .sapgd import sapgd
 
-QUERIES = 500  # of the black-box attacks, an image
+QUERIES = 500  # of Square, an image
+IN_AUTOATTACK = 5  # the Square in AutoAttack gets one in so many of them
+DRAWS = 20  # of random noise, an image
 Find = Callable[[nn.Module, Tensor, Tensor], Tensor]  # model, x [N,...], y [N] -> candidates [N,...]
 
 
@@ -68,7 +70,7 @@ def pgd(eps: float, steps: int, restarts: int = 1) -> Find:
     return find
 
 
-def noise(eps: float, draws: int = 20) -> Find:
+def noise(eps: float, draws: int = DRAWS) -> Find:
     """The first of `draws` random moves that fools: half uniform in the ball, half at its corners."""
 
     def find(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
@@ -99,11 +101,12 @@ def library(make: Callable[[nn.Module], torchattacks.attack.Attack], batch_size:
 
 
 def generic(eps: float, classes: int, restarts: int = 5, queries: int = QUERIES) -> list[Stage]:
-    """The attacks that need nothing but the model, from cheap to dear.
+    """The attacks that need nothing but the model, from cheap to costly.
 
-    AutoAttack is torchattacks' standard ensemble (its APGD, targeted APGD and FAB take 10 steps, the
-    library's default; the rows above it take 100), with a fifth of `queries` for its Square, which has a
-    row of its own. Raises ValueError for fewer than four classes, which the targeted DLR loss ranks.
+    AutoAttack is torchattacks' standard ensemble, shortened: its APGD, targeted APGD and FAB take 10 steps, the
+    library's default, where the published one takes 100 (as the rows above it do), and its Square, which has a
+    row of its own, gets a fifth of `queries`, where the published one has 5,000. Raises ValueError for fewer than
+    four classes, which the targeted DLR loss ranks.
     """
     if classes < 4:
         raise ValueError(f"classes is {classes}; allowed: 4 or more")
@@ -117,7 +120,7 @@ def generic(eps: float, classes: int, restarts: int = 5, queries: int = QUERIES)
         Stage("SA-PGD-100", "gradient", lambda m, x, y: sapgd(m, x, y, eps)),
         Stage("APGD-CE-100", "gradient", library(lambda m: ta.APGD(m, eps=eps, steps=100))),
         Stage("APGD-DLR-100", "gradient", library(lambda m: ta.APGD(m, eps=eps, steps=100, loss="dlr"))),
-        Stage("AutoAttack", "gradient", library(lambda m: _autoattack(m, eps, classes, queries // 5))),
+        Stage("AutoAttack", "gradient", library(lambda m: autoattack(m, eps, classes, queries // IN_AUTOATTACK))),
         Stage(f"Square, {queries} queries", "black box",
               library(lambda m: ta.Square(m, eps=eps, n_queries=queries, seed=1))),
     ]  # fmt: skip
@@ -165,7 +168,8 @@ def _inside(candidates: Tensor, x: Tensor, eps: float, name: str) -> None:
         )
 
 
-def _autoattack(model: nn.Module, eps: float, classes: int, queries: int):
+def autoattack(model: nn.Module, eps: float, classes: int, queries: int) -> torchattacks.AutoAttack:
+    """AutoAttack as torchattacks has it, with this many queries for its Square."""
     attack = torchattacks.AutoAttack(model, eps=eps, n_classes=classes, seed=0)
     attack._autoattack.attacks[-1].n_queries = queries
     return attack

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..coding import encode
+from ..coding import encode, twin_slope
 
 DECAY = 0.75  # of the gradients of earlier steps
 
@@ -25,6 +25,8 @@ def level_search(
     levels: int,
     steps: int = 20,
     share: float = 0.5,
+    decay: float = DECAY,
+    twin: str | None = None,
     seed: int = 0,
     batch_size: int = 50,
 ) -> Tensor:
@@ -33,7 +35,9 @@ def level_search(
     Each step takes the gradient g of the cross-entropy by the coded tensor, averages it with the earlier
     ones, and moves a random `share` of the pixels to the level u within the ball and 0..255 that maximises
     sum_t g[t] code[t](u). A step of one level can thus flip all the planes that it is worth flipping.
-    Raises ValueError for a random code, whose levels have no fixed spike train.
+    With a `twin` (`coding.encode_image`) the same optimiser follows BPDA's derivative instead, and moves a pixel
+    to the end of the ball where that points; `decay` 0 is no average. Raises ValueError for a random code, whose
+    levels have no fixed spike train.
     """
     if coding == "rate":
         raise ValueError("the rate code draws its spikes; allowed: phase, weighted_phase, latency, direct")
@@ -41,11 +45,11 @@ def level_search(
     generator = torch.Generator().manual_seed(seed)
     found = x.clone()
     for i in torch.arange(len(x), device=x.device).split(batch_size):
-        found[i] = _batch(net, coding, T, x[i], y[i], table, levels, steps, share, generator)
+        found[i] = _batch(net, coding, T, x[i], y[i], table, levels, steps, share, decay, twin, generator)
     return found
 
 
-def _batch(net, coding, T, x, y, table, levels, steps, share, generator) -> Tensor:
+def _batch(net, coding, T, x, y, table, levels, steps, share, decay, twin, generator) -> Tensor:
     adversarial, momentum = x.clone(), torch.zeros((T, *x.shape), device=x.device)
     work = torch.arange(len(x), device=x.device)
     for step in range(steps + 1):
@@ -56,9 +60,13 @@ def _batch(net, coding, T, x, y, table, levels, steps, share, generator) -> Tens
             break
         (g,) = torch.autograd.grad(F.cross_entropy(logits, y[work], reduction="sum"), spikes)
         work, g = work[standing], g[:, standing]
-        momentum[:, work] = DECAY * momentum[:, work] + g / g.abs().mean((0, 2, 3, 4), keepdim=True).clamp(min=1e-30)
+        momentum[:, work] = decay * momentum[:, work] + g / g.abs().mean((0, 2, 3, 4), keepdim=True).clamp(min=1e-30)
         moved = torch.rand(x[work].shape, generator=generator).to(x.device) < share
-        best = best_levels(momentum[:, work], x[work], table, levels)
+        if twin is None:
+            best = best_levels(momentum[:, work], x[work], table, levels)
+        else:  # linear in the level, so that one end of the ball is best
+            slope = (momentum[:, work] * twin_slope(adversarial[work], coding, T, twin)).sum(0)
+            best = (x[work].int() + levels * slope.sign().int()).clamp(0, 255).to(torch.uint8)
         adversarial[work] = torch.where(moved, best, adversarial[work])
     return adversarial
 

@@ -7,8 +7,10 @@ from torch import Tensor, nn
 
 from .ensemble import Connected, Find
 
+ITERATIONS, EVALUATIONS = 3, 100  # of HopSkipJump; ART's own are 50 and 10,000
 
-def hop_skip_jump(eps: float, classes: int, iterations: int = 3, queries: int = 100) -> Find:
+
+def hop_skip_jump(eps: float, classes: int, iterations: int = ITERATIONS, queries: int = EVALUATIONS) -> Find:
     """HopSkipJump: sees only the predicted class. Its input is then brought into the ball.
 
     `queries` is the most an iteration spends on one estimate of the direction.

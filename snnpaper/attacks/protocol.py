@@ -21,6 +21,8 @@ from .early import pgd_any_iterate
 from .spiking import target
 
 IMAGES, EPS, STEP, STEPS, BATCH = 200, 8 / 255, 0.01, 7, 16  # all but the first are the published code's
+LAST = "sound: gradient in eval mode, judged with the trained statistics"
+ANY = "sound, any of the seven iterates counts"
 
 
 def habits(net: nn.Module, run: Run, images: Images) -> dict[str, Tensor]:
@@ -28,8 +30,8 @@ def habits(net: nn.Module, run: Run, images: Images) -> dict[str, Tensor]:
     return {
         "published: gradient in train mode, judged with the adapted statistics": _pgd(net, run, images, True, True),
         "gradient in train mode, judged with the trained statistics": _pgd(net, run, images, True, False),
-        "sound: gradient in eval mode, judged with the trained statistics": _pgd(net, run, images, False, False),
-        "sound, any of the seven iterates counts": _any(net, run, images),
+        LAST: _pgd(net, run, images, False, False),
+        ANY: _any(net, run, images),
         "sound, entries may leave [0,1]": _pgd(net, run, images, False, False, box=False),
         "sound, planes 9 and 10 follow 1 and 2": _pgd(net, run, images, False, False, copies=True),
     }

@@ -10,6 +10,7 @@ from .. import ledger
 from ..config import Run
 from ..stats import over_seeds
 from ..tables import by_seed, interval_text
+from . import protocol, tables
 from .tables import records
 
 
@@ -29,16 +30,30 @@ def ladder(root: Path | None = None) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def iterates_text(found: pd.DataFrame) -> list[str]:
-    """What counting only the last iterate does to the difference, from `ladder`; empty without both pools."""
-    by = found.set_index("variant")["max − avg"]
-    last, every = (next((v for k, v in by.items() if k.startswith(f"sound{how}")), "") for how in (":", ", any"))
-    if not last:
+def iterates_text(root: Path | None = None) -> list[str]:
+    """What counting only the last iterate does to max - avg, where both are recorded of both pools; else empty."""
+    frame = _habits(root)
+    found = tables.paired(frame[frame["attack"].isin([protocol.LAST, protocol.ANY])])
+    if len(found) < 2:
         return []
+    by = tables.advantage_text(found).set_index("attack")
+    n, seeds = found["n"].iloc[0], found["seeds"].iloc[0]
     return [
-        f"Spike space, 8/255, the same seven steps: max − avg is {last} points when only the last iterate counts, as "
-        f"published, and {every} when any of them does."
+        f"Spike space, {255 * protocol.EPS:g}/255, PGD-{protocol.STEPS} with the gradient of the network in eval "
+        f"mode: max − avg is {by.loc[protocol.LAST, 'max − avg']} points when only the last iterate counts and "
+        f"{by.loc[protocol.ANY, 'max − avg']} when any does ({n} images, {seeds} seed{'s' * int(seeds > 1)})."
     ]
+
+
+def _habits(root: Path | None) -> pd.DataFrame:
+    """One row a network and variant, as `tables.paired` wants them."""
+    found = []
+    for record in records("protocol", root):
+        run, n = Run.from_dict(record["config"]), record["results"]["n"]
+        head = {"pool": run.pool, "seed": run.seed, "space": "spike", "eps": 255 * protocol.EPS}
+        for v in record["results"]["variants"]:
+            found.append(head | {"attack": v["variant"], "correct": ledger.unpack(v["correct"], n)})
+    return pd.DataFrame(found, columns=["pool", "seed", "space", "eps", "attack", "correct"])
 
 
 def codings(root: Path | None = None) -> pd.DataFrame:
@@ -51,3 +66,18 @@ def codings(root: Path | None = None) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["attack", "code", "accuracy"])
     order = list(dict.fromkeys(frame["attack"]))
     return frame.pivot(index="attack", columns="code", values="accuracy").reindex(order).fillna("")
+
+
+def samples_text(root: Path | None = None) -> str:
+    """Whether more EOT samples still lower the rate code's accuracy; empty without its record."""
+    for r in ledger.records("codings", root):
+        by = {a["attack"]: 100 * a["accuracy"] for a in r["results"]["attacks"]}
+        eot = {k.removeprefix("PGD-20, EOT "): v for k, v in by.items() if ", EOT " in k}
+        if len(eot) > 1:
+            *_, before, last = eot.values()
+            end = "still falling, so not converged" if last < before else "no longer falling"
+            stand = ", ".join(f"{v:.0f}" for v in eot.values())
+            text = f"Rate code, {', '.join(eot)} samples a gradient: {stand} % stand, {end}."
+            fixed = by.get("PGD-20, fixed spikes")
+            return text + ("" if fixed is None else f" With the draw known: {fixed:.0f} %.")
+    return ""

@@ -19,6 +19,7 @@ from .levels import level_search
 from .outside import hop_skip_jump
 from .sapgd import sapgd
 
+SHORT = 20  # steps of the attacks that come in many variants
 SURROGATES = (
     *(Backward("atan", alpha) for alpha in (0.5, 1.0, 2.0, 4.0, 8.0)),
     *(Backward(*pair) for pair in (("sigmoid", 4.0), ("rectangular", 1.0), ("triangular", 1.0))),
@@ -35,34 +36,36 @@ def target(net: nn.Module, run: Run, x: Tensor, space: str, twin: str = "smoothe
 def stages(
     net: nn.Module, run: Run, space: str, eps: float, sources: dict[str, nn.Module], sweep: bool = True
 ) -> list[Stage]:
-    """All attacks on `net` in one threat space, from cheap to dear.
+    """All attacks on `net` in one threat space, from cheap to costly.
 
-    In pixel space the first rows use the weighted twin, as in the literature, and the dear ones the
+    In pixel space the first rows use the weighted twin, as in the literature, and the costly ones the
     smoothed twin. `sources` are other networks of the same code, by name, for transfer. With `sweep` every
     other backward pass is tried on every image, else only on those that stand.
     """
     pixel, classes = space == "pixel", CLASSES[run.dataset]
-    plain, *dear = _split(generic(eps, classes, restarts=2))
-    short = pgd(eps, 20)
+    plain, *costly = _split(generic(eps, classes, restarts=2))
+    short = pgd(eps, SHORT)
 
     def by_twin(twin: str) -> nn.Module:
         return PixelModel(net, run.coding, run.T, twin).eval()
 
     rows = [on(by_twin("weighted"), s, ", weighted twin") if pixel and s.kind == "gradient" else s for s in plain]
     if pixel:
-        rows += [on(by_twin(t), Stage(f"PGD-20, {t} twin", "gradient", short, True)) for t in ("identity", "smoothed")]
-        rows += [Stage("level search, 20 steps", "gradient", _levels(net, run, eps, 20), True)]
+        rows += [
+            on(by_twin(t), Stage(f"PGD-{SHORT}, {t} twin", "gradient", short, True)) for t in ("identity", "smoothed")
+        ]
+        rows += [Stage(f"level search, {SHORT} steps", "gradient", _levels(net, run, eps, SHORT), True)]
     for name, source in sources.items():
         source = PixelModel(source, run.coding, run.T, "smoothed") if pixel else SpikeModel(source, run.T)
         rows.append(on(source.eval(), Stage(f"transfer: {name}", "transfer", short, True)))
     for choice in choices(net, run):
         with_it = partial(backward, net, choice)
-        rows.append(Stage(f"PGD-20, {name_of(choice)}", "gradient", short, sweep, with_it))
+        rows.append(Stage(f"PGD-{SHORT}, {name_of(choice)}", "gradient", short, sweep, with_it))
     if pixel:
         rows.append(Stage("level search, 100 steps", "gradient", _levels(net, run, eps, 100, seed=1)))
     adaptive = partial(backward, net, Backward(adaptive=True))
     rows.append(Stage("SA-PGD-100, ASSG", "gradient", lambda m, x, y: sapgd(m, x, y, eps), context=adaptive))
-    return [*rows, *dear, Stage("HopSkipJump", "black box", hop_skip_jump(eps, classes))]
+    return [*rows, *costly, Stage("HopSkipJump", "black box", hop_skip_jump(eps, classes))]
 
 
 def on(model: nn.Module, stage: Stage, suffix: str = "") -> Stage:

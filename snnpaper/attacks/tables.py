@@ -13,7 +13,8 @@ from .. import ledger
 from ..config import Run
 from ..data import CLASSES
 from ..stats import over_seeds, over_seeds_and_images, wilson
-from ..tables import FIVE_SEEDS, both_pools, interval_text
+from ..tables import DATA, FIVE_SEEDS, both_pools, cell, interval_text, network_text
+from .budgets import NAMES, budget
 
 WORST = "worst case of all"
 _ROW = ["run", "label", "pool", "seed", "scale", "n", "space", "eps", "attack", "kind", "whole", "attacked", "correct",
@@ -53,6 +54,18 @@ def rows(root: Path | None = None) -> pd.DataFrame:
     return pd.DataFrame(found, columns=_ROW)
 
 
+def setting(frame: pd.DataFrame) -> str:
+    """What `rows` or `curves` are of, in words: data, network, scale, how many networks and images; empty without."""
+    if frame.empty:
+        return ""
+    images = ", ".join(f"{n:,}" for n in sorted(frame["n"].unique()))
+    networks = (
+        f"{frame['run'].nunique()} networks of {frame['seed'].nunique()} seed{'s' * (frame['seed'].nunique() > 1)}"
+    )
+    what = f"{DATA[SHOWN.dataset]}, {network_text(cell(SHOWN))} ({SHOWN.scale} scale)"
+    return f"{what}; {networks}; the first {images} test images"
+
+
 def shown(frame: pd.DataFrame, command: str) -> str:
     """A table as HTML; without records the command that makes them."""
     missing = f"<p>Not recorded yet: <code>python -m {html.escape(command)}</code> makes the records.</p>"
@@ -67,14 +80,14 @@ def per_attack(frame: pd.DataFrame, space: str, eps: float) -> pd.DataFrame:
     part = frame[(frame["space"] == space) & (frame["eps"] == eps)]
     table = []
     for attack, here in part.groupby("attack", sort=False):
-        row = {"attack": attack, "kind": here["kind"].iloc[0]}
+        row = {"attack": attack, "kind": here["kind"].iloc[0], "budget": budget(attack)}
         for pool in ("max", "avg"):
             row[pool] = _cell(here[here["pool"] == pool])
         table.append(row)
     order = {"clean": -1, WORST: 1}
-    return pd.DataFrame(
-        sorted(table, key=lambda r: order.get(r["attack"], 0)), columns=["attack", "kind", "max", "avg"]
-    )
+    table.sort(key=lambda r: order.get(r["attack"], 0))
+    found = pd.DataFrame(table, columns=["attack", "kind", "budget", "max", "avg"])
+    return found.replace({"attack": NAMES})
 
 
 def _cell(here: pd.DataFrame) -> str:

@@ -73,8 +73,8 @@ def direction(mean: float, half: float, seeds: int) -> str:
 
 _MORE_SPARSE = (
     ("Gradients of spiking networks are naturally sparse", "natural", "IF, ATan surrogate", "ReLU twin"),
-    ("Residual coupling amplifies the sparsity", "residual", "SEW skip", "no skip"),
-    ("The sparsity belongs to temporally coded networks", "temporal", "phase, T = 10", "direct"),
+    ("Our question: skips make it sparser", "residual", "SEW skip", "no skip"),
+    ("Our question: temporal codes make it sparser", "temporal", "phase, T = 10", "direct"),
 )
 
 
