@@ -1,7 +1,7 @@
 """The ledger: one small JSON per finished piece of work, append-only, with all it follows from.
 
 results/<kind>/<run name>.json. Kinds: train, failed, robustness, sparsity, theory, trail, untrained, deviations,
-attacks, curve, protocol, codings; and speed, by device and time. Every table and figure of the book is a pure
+attacks, ablation, curve, protocol, codings; and speed, by device and time. Every table and figure of the book is a pure
 function of these files.
 """
 

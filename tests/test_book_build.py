@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jupytext
 import pytest
-from book_build import address
+from book_build import INPUTS, address, digest
 from refresh import main, refresh
 from test_book import BOOK, ROOT, blemishes, cells
 
@@ -186,3 +186,15 @@ def test_refresh_repeats_itself_and_names_what_is_allowed(copy, monkeypatch, cap
     edit(copy / "book" / "ch1.py", 'print("an output")', "1 / 0")
     assert main([]) == 1
     assert twin.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_every_input_is_there_and_a_change_in_it_is_seen(tmp_path, name):
+    assert (ROOT / name).exists()
+    for other in INPUTS:
+        file = tmp_path / other / "x" if (ROOT / other).is_dir() else tmp_path / other
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("before")
+    before = digest(tmp_path)
+    (tmp_path / name / "x" if (ROOT / name).is_dir() else tmp_path / name).write_text("after")
+    assert digest(tmp_path) != before
