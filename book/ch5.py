@@ -210,7 +210,7 @@ sort = tables.cell(Run.make("sweep"))
 alike = ["dataset", "width", "train_images", "epochs", "batch_size", "variant"]
 apart = everything[(everything[alike] == pd.Series({k: sort[k] for k in alike})).all(axis=1)]
 apart = apart[apart["label"].str.contains("-18") & apart["method"].isin(["clean", "pgd"]) & apart["eps"].isin([0, 8])]
-HTML(page.table(beside.taken_apart(apart), page.origin(apart), group=["data", "network"]))
+HTML(page.table(beside.taken_apart(apart), page.origin(apart), group=["data", "network", "reading"]))
 
 # %%
 differences = tables.max_minus_avg(apart[apart["method"] == "pgd"])

@@ -51,7 +51,7 @@ MEASURE = "snnpaper.attacks.measure RUN_NAME"
 #
 # Computed from the records; what follows shows how. First what PGD-7 says (last iterate, steps of 0.01), then the
 # per-image worst case over all attacks below, then PGD-20, level search and bit flips on more images. Intervals are
-# 95 %: over seeds, or over the images where there are fewer than three seeds.
+# 95 %: over seeds and images, or over the images alone where there are fewer than three seeds.
 #
 # The worst case is an upper bound on robust accuracy, by these attacks at these budgets, and some budgets are small.
 # SA-PGD with ASSG has one start and one sharpness, and was not run again with twice the steps to see whether the bound
@@ -205,7 +205,7 @@ assert reports["zero width"]["verdict"] == "obfuscated" or run.neuron == "ReLU"
 # stays fooled within larger ones.
 
 # %%
-print(tables.setting(curves) or "not recorded yet")
+HTML(f"<p>{tables.setting(curves) or 'not recorded yet'}</p>")
 
 # %% mystnb={"figure": {"name": "fig-ch6-curves", "caption": "Recorded part: accuracy over the radius (1/255; number of flips on the right) in each threat model; thin lines are networks, thick ones their mean. Dotted: chance."}, "image": {"alt": "Four panels: in pixel space accuracy falls sooner under level search than under PGD; in spike space and under bit flips it falls over several octaves. The two pools' curves lie close together."}}
 threats = ["pixel, PGD-20, weighted twin", "pixel, level search", "spike, PGD-20", "bit flips"]

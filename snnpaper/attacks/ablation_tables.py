@@ -45,7 +45,8 @@ def taken_apart(root: Path | None = None) -> pd.DataFrame:
     frame["standing"] = [f"{100 * c.mean():.0f}" for c in frame["correct"]]
     wide = frame.pivot(index=["network", "optimiser"], columns="derivative", values="standing")
     order = list(dict.fromkeys(zip(frame["network"], frame["optimiser"], strict=True)))
-    return wide.reindex(index=order, columns=list(ablation.DERIVATIVES)).fillna("–").reset_index()
+    columns = list(ablation.DERIVATIVES)
+    return wide.reindex(index=order, columns=columns).rename_axis(columns=None).fillna("–").reset_index()
 
 
 def worth(root: Path | None = None) -> pd.DataFrame:

@@ -61,6 +61,7 @@ def taken_apart(acc: pd.DataFrame) -> pd.DataFrame:
         for model in sorted(models, reverse=True)
     ]
     rows = pd.concat(found)
+    rows["images"] = [f"{n:,}" for n in rows["images"]]
     rows["threat model"] = rows["model"].where(rows["attack"] != "clean", "none: clean")
     rows = rows.drop_duplicates(["data", "network", "threat model"]).sort_values(["data", "network"], kind="stable")
     return rows[["data", "network", "threat model", "max", "avg", "max − avg", "images", "reading"]]
