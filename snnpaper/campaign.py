@@ -145,6 +145,9 @@ def run(
             like = [c.run for c in todo[i:] if c.trains_beside(cell)]
             if together > 1 and cell.run in like:
                 experiment.train_together(like[:together], device, deadline)
+            course = sorted({c.run for c in todo if c.run.course == cell.run.course}, key=lambda r: r.epochs)
+            for shorter in course[:-1] if "train" in missing else ():  # one training; these on its way
+                experiment.train_stage(shorter, device, deadline=deadline, goes_on=True)
             experiment.run_all(cell.run, device, deadline=deadline)
         except OutOfTime as stop:
             say(f"time is up ({budget_minutes:g} min). {stop}; left in all: {_left(todo[i:])}")
@@ -202,7 +205,8 @@ def status(grid: Path = GRID) -> str:
     outside = [r for name, r in records.items() if name not in listed]
     if outside:
         lines += ["", "outside the grid:"] + [f"  {_done(r)}" for r in outside]
-    unfinished = sorted(f.stem for f in (home() / "runs").glob("*.pt"))
+    courses = {c.run.course.name: c.name for c in cells(grid) if c.run}
+    unfinished = sorted(courses.get(f.stem, f.stem) for f in (home() / "runs").glob("*.pt"))
     lines += [f"unfinished: {name}; the same command goes on" for name in unfinished]
     return "\n".join(lines).strip()
 

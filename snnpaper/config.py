@@ -129,6 +129,15 @@ class Run:
         return f"{front}-s{self.seed}-{self.hash}"
 
     @property
+    def course(self) -> Run:
+        """The run with the longest training allowed: runs that differ in `epochs` alone share it.
+
+        Batches follow from seed and epoch and the rate is constant, so a longer training passes through the
+        end of every shorter one.
+        """
+        return self.but(epochs=int(RANGE["epochs"][1]))
+
+    @property
     def scale(self) -> str:
         """How far the training is from the published one: paper, reduced, or demo (digits)."""
         if self.dataset == "digits":

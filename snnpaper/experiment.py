@@ -60,10 +60,16 @@ def run_all(
 
 
 def train_stage(
-    run: Run, device: str = "cpu", progress: bool = True, engine: str = "fast", deadline: float = math.inf
+    run: Run,
+    device: str = "cpu",
+    progress: bool = True,
+    engine: str = "fast",
+    deadline: float = math.inf,
+    goes_on: bool = False,
 ) -> nn.Module:
     """Train the network of `run`, or take it from zoo/ when its record exists; returns it in eval mode.
 
+    With `goes_on` the checkpoint of its last step stays, for a longer training of the same course.
     Raises train.Diverged when it has no finite loss, now or by an earlier "failed" record.
     """
     if ledger.path("train", run.name).exists():
@@ -76,7 +82,10 @@ def train_stage(
     except Diverged as err:
         _record_failure(run, err)
         raise
-    return record_training(done, splits, engine=engine)
+    net = record_training(done, splits, engine=engine)
+    if not goes_on:
+        done.forget()
+    return net
 
 
 def _record_failure(run: Run, err: Diverged) -> None:
@@ -111,6 +120,7 @@ def train_together(runs: Sequence[Run], device: str, deadline: float = math.inf)
                 pairs.remove(pair)
     for trainer, _ in pairs:
         record_training(trainer, splits, together=len(runs))
+        trainer.forget()
 
 
 def record_training(done: Trainer, splits: dict[str, Images], **how) -> nn.Module:
@@ -134,7 +144,6 @@ def record_training(done: Trainer, splits: dict[str, Images], **how) -> nn.Modul
     checksums = {"weights_sha256": zoo.sha256(net), "data_sha256": {k: v.sha256 for k, v in splits.items()}}
     ledger.append("train", run, results, done.seconds, **checksums, **how)
     zoo.card(run)
-    done.forget()
     return net
 
 

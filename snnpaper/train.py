@@ -46,8 +46,9 @@ class Trainer:
 
     `curves` has a row {epoch, loss, train_accuracy, validation_accuracy} an epoch; train accuracy is measured
     on the batches as they are learnt from. The test split is not looked at. With `checkpoint`, the state
-    goes to runs/<name>.pt under the project's folder, and a new Trainer of the same run goes on from there.
-    On CUDA the step is captured as a graph, unless the engine is "plain".
+    goes to runs/<name of the run's course>.pt under the project's folder, and a new Trainer of the same run,
+    or of a longer one, goes on from there; a checkpoint beyond the run's end is left alone. On CUDA the step
+    is captured as a graph, unless the engine is "plain".
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Trainer:
         self.epoch, self.step, self.sums = 0, 0, torch.zeros(2, device=device)
         self.curves: list[dict] = []
         self.seconds, self._saved = 0.0, time.monotonic()
-        self._path = home() / "runs" / f"{run.name}.pt" if checkpoint else None
+        self._path = home() / "runs" / f"{run.course.name}.pt" if checkpoint else None
         if self._path and self._path.exists():
             self._restore()
         self._batches: Iterator | None = None
@@ -145,6 +146,10 @@ class Trainer:
 
     def _restore(self) -> None:
         state = torch.load(self._path, map_location=self.images.x.device, weights_only=True)
+        epoch, step, *_ = state["progress"]
+        if (epoch, step) > (self.run.epochs, 0):  # of a longer training, which this one must not set back
+            self._path = None
+            return
         self.net.load_state_dict(state["net"])
         self.optimiser.load_state_dict(state["optimiser"])
         for group in self.optimiser.param_groups:  # the checkpoint may be another device's or engine's

@@ -78,9 +78,26 @@ def test_a_time_box_keeps_what_was_done(home):
         train(run, splits, progress=False, deadline=time.monotonic() - 1)
     resumed = train(run, splits, progress=False)
     assert torch.equal(weights(whole.net), weights(resumed.net)) and resumed.curves == whole.curves
-    assert (home / "runs" / f"{run.name}.pt").exists()
+    assert (home / "runs" / f"{run.course.name}.pt").exists()
     resumed.forget()
-    assert not (home / "runs" / f"{run.name}.pt").exists()
+    assert not (home / "runs" / f"{run.course.name}.pt").exists()
+
+
+def test_a_longer_training_passes_through_the_shorter_run(home):
+    splits = data.load("digits")
+    short, long = TINY.but(epochs=1), TINY
+    assert short.course == long.course != TINY.but(seed=1).course
+    alone = weights(train(short, splits, checkpoint=False, progress=False).net)
+    first = experiment.train_stage(short, progress=False, goes_on=True)
+    assert torch.equal(weights(zoo.round_(train(short, splits, checkpoint=False, progress=False).net)), weights(first))
+    going_on = Trainer(long, splits)
+    assert going_on.epoch == 1 and torch.equal(weights(going_on.net), alone)
+    whole = train(long, splits, progress=False)
+    assert torch.equal(weights(whole.net), weights(train(long, splits, checkpoint=False, progress=False).net))
+    shorter_again = train(short, splits, progress=False)  # the longer one's checkpoint is beyond it, and stays
+    assert torch.equal(weights(shorter_again.net), alone)
+    shorter_again.forget()
+    assert (home / "runs" / f"{long.course.name}.pt").exists()
 
 
 def test_divergence_and_a_batch_larger_than_the_data_are_errors(monkeypatch):
@@ -179,7 +196,7 @@ def test_kill_9_and_the_same_command_end_as_one_undisturbed_run(tmp_path):
     for _ in range(2):
         process = subprocess.Popen(command, env=home("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         seen = (
-            (tmp_path / "killed" / "runs" / f"{run.name}.pt").stat().st_mtime
+            (tmp_path / "killed" / "runs" / f"{run.course.name}.pt").stat().st_mtime
             if (tmp_path / "killed" / "runs").exists()
             else 0
         )
