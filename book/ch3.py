@@ -27,7 +27,7 @@
 # %%
 from IPython.display import HTML
 
-from snnpaper import config, data, experiment, ledger, plots, sparsity, tables, zoo
+from snnpaper import config, data, experiment, ledger, page, plots, sparsity, tables, zoo
 from snnpaper.attacks.standard import Attack
 from snnpaper.train import train
 
@@ -179,7 +179,7 @@ show.set_index("run")[["dataset", "width", "epochs", "images", "pool", "seed", "
 # ### Pixel space
 
 # %%
-tables.trade_off(recorded, "pixel")
+HTML(page.threat_model(recorded, "pixel"))
 
 # %% [markdown]
 # Per cent; ± is the 95 % interval over seeds and images, square brackets hold that over the images alone where there
@@ -189,7 +189,7 @@ tables.trade_off(recorded, "pixel")
 # ### Spike space
 
 # %%
-tables.trade_off(recorded, "spike")
+HTML(page.threat_model(recorded, "spike"))
 
 # %% [markdown]
 # ### Spike space, by the published protocol
@@ -199,7 +199,7 @@ tables.trade_off(recorded, "spike")
 # the protocol, not to the network.
 
 # %%
-tables.trade_off(recorded, "spike", protocol="published")
+HTML(page.threat_model(recorded, "spike", "published"))
 
 # %% mystnb={"figure": {"name": "fig-ch3-dots", "caption": "Recorded part: width-16 SEW-ResNet-18 on CIFAR-10, 4 epochs, 1,000 test images, pixel space; one dot a seed. Runs: the rows of the table above with that setting."}, "image": {"alt": "Accuracy of networks with max and with average pooling: clean, FGSM and PGD-7 at two radii."}}
 small = recorded[(recorded["width"] == 16) & (recorded["epochs"] == 4) & (recorded["dataset"] == "cifar10")]

@@ -59,17 +59,6 @@ complete = (grid["cost"] == "complete").sum()
 print(f"{complete} of {len(grid)} cells of the paper's grid are complete at the paper's scale")
 assert set(grid.loc[grid["data"] == "CIFAR10-DVS", "cost"].str[:11]) <= {gaps.ABSENT[:11], "complete"}
 
-
-# %%
-def shown(space, protocol):
-    """One threat model's table for the page, and where it comes from."""
-    text = tables.trade_off(acc, space, protocol).reset_index()
-    text["images"] = [f"{n:,} images" for n in text["images"]]
-    text["seeds"] = [f"{n} seed{'s' if n > 1 else ''}" for n in text["seeds"]]
-    used = acc[(acc["space"] == space) & (acc["protocol"] == protocol)]
-    return HTML(page.table(text, page.origin(used), group=["data", "network", "reading", "seeds", "images"]))
-
-
 # %% [markdown]
 # (tables-published)=
 # ## As published: spike space, attacked in train mode
@@ -78,14 +67,14 @@ def shown(space, protocol):
 # attacked batch and keeps them. Both radii, since a summary of the paper says 8/255 and the code 6/255.
 
 # %%
-shown("spike", "published")
+HTML(page.threat_model(acc, "spike", "published"))
 
 # %% [markdown]
 # (tables-sound)=
 # ## The same space, attacked in the mode that is measured
 
 # %%
-shown("spike", "sound")
+HTML(page.threat_model(acc, "spike"))
 
 # %% [markdown]
 # The attack is stronger: it follows gradients of the function that is then evaluated. What the published protocol's two
@@ -98,7 +87,7 @@ shown("spike", "sound")
 # PGD-7 are the paper's attacks; what stronger ones leave is in [](ch-obfuscation).
 
 # %%
-shown("pixel", "sound")
+HTML(page.threat_model(acc, "pixel"))
 
 # %% [markdown]
 # (tables-differences)=

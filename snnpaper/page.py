@@ -12,10 +12,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from . import ledger, plots
+from . import ledger, plots, tables
 from .config import book
-from .tables import FIVE_SEEDS
-from .tables import reading as scale_and_seeds
 
 FIGURES = "_static/figures"
 _LONG = 24  # characters; a longer text may be broken
@@ -45,7 +43,7 @@ def origin(part: pd.DataFrame) -> str:
     cells = part.groupby([c for c in ("label", "variant", "pool", "width", "epochs") if c in part])["seed"].nunique()
     seeds = f"{cells.min()}" if cells.min() == cells.max() else f"{cells.min()} to {cells.max()}"
     images = " or ".join(f"{n:,}" for n in sorted(set(part["n"])))
-    mark = "" if scales == ["paper"] and cells.min() >= FIVE_SEEDS else ", <strong>indicative</strong>"
+    mark = "" if scales == ["paper"] and cells.min() >= tables.FIVE_SEEDS else ", <strong>indicative</strong>"
     names = sorted(set(part["run"]))
     head = f"{_count(len(names), 'network')}, {' and '.join(scales)} scale, {_count(seeds, 'seed')} a cell"
     head += f"; n = {_count(images, 'image')}{mark}"
@@ -79,12 +77,21 @@ def table(frame: pd.DataFrame, below: str = "", raw: Iterable[str] = (), group: 
     return f'<table class="records"><thead>{lines[0]}</thead><tbody>{"".join(lines[1:])}</tbody></table>{below}'
 
 
+def threat_model(acc: pd.DataFrame, space: str, protocol: str = "sound") -> str:
+    """`tables.trade_off` of one threat model, grouped by network, and where it comes from."""
+    text = tables.trade_off(acc, space, protocol).reset_index()
+    text["images"] = [_count(f"{n:,}", "image") for n in text["images"]]
+    text["seeds"] = [_count(n, "seed") for n in text["seeds"]]
+    used = acc[(acc["space"] == space) & (acc["protocol"] == protocol)]
+    return table(text, origin(used), group=["data", "network", "reading", "seeds", "images"])
+
+
 def reading(row: pd.Series) -> str:
     """ "reduced scale, indicative; 3 seeds, n = 1,000" of a row with scale, seeds and images; "" when not measured."""
     if not row["scale"]:
         return ""
     seeds = int(row["seeds"])
-    return f"{scale_and_seeds(row['scale'], seeds)}; {_count(seeds, 'seed')}, n = {int(row['images']):,}"
+    return f"{tables.reading(row['scale'], seeds)}; {_count(seeds, 'seed')}, n = {int(row['images']):,}"
 
 
 def folded(frame: pd.DataFrame, what: str) -> str:

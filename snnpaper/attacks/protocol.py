@@ -20,7 +20,8 @@ from ..data import Images
 from .early import pgd_any_iterate
 from .spiking import target
 
-IMAGES, EPS, STEP, STEPS, BATCH = 200, 8 / 255, 0.01, 7, 16  # all but the first are the published code's
+IMAGES, EPS = 200, 8 / 255  # eps as we know it of the paper; the public code's default is 6/255
+STEP, STEPS, BATCH = 0.01, 7, 16  # the public code's
 LAST = "sound: gradient in eval mode, judged with the trained statistics"
 ANY = "sound, any of the seven iterates counts"
 
@@ -39,6 +40,11 @@ def habits(net: nn.Module, run: Run, images: Images) -> dict[str, Tensor]:
 
 def _pgd(net: nn.Module, run: Run, images: Images, training: bool, adapted: bool, box=True, copies=False) -> Tensor:
     """One loop for all variants, on copies of the network; statistics stay from batch to batch when adapted."""
+
+    def admissible(point: Tensor) -> Tensor:
+        point = point.clamp(0, 1) if box else point
+        return _repeated(point, run.T) if copies else point
+
     attacked, kept = copy.deepcopy(net), []
     generator = torch.Generator().manual_seed(0)
     for x, y in zip(images.x.split(BATCH), images.y.split(BATCH), strict=True):
@@ -46,19 +52,12 @@ def _pgd(net: nn.Module, run: Run, images: Images, training: bool, adapted: bool
             attacked = copy.deepcopy(net)
         model, clean = target(attacked, run, x, "spike")
         model.train(training)
-        point = clean + EPS * (2 * torch.rand(clean.shape, generator=generator) - 1)
-        for _ in range(STEPS + 1):
-            if box:
-                point = point.clamp(0, 1)
-            if copies:
-                point = _repeated(point, run.T)
-            if _ == STEPS:
-                break
+        point = admissible(clean + EPS * (2 * torch.rand(clean.shape, generator=generator) - 1))
+        for _ in range(STEPS):
             point.requires_grad_()
             (g,) = torch.autograd.grad(F.cross_entropy(model(point), y), point)
-            if copies:
-                g = _summed(g, run.T)
-            point = clean + (point.detach() + STEP * g.sign() - clean).clamp(-EPS, EPS)
+            g = _summed(g, run.T) if copies else g
+            point = admissible(clean + (point.detach() + STEP * g.sign() - clean).clamp(-EPS, EPS))
         judge = target(attacked if adapted else net, run, x, "spike")[0].eval()
         with torch.no_grad():
             kept.append(judge(point).argmax(1) == y)

@@ -11,6 +11,7 @@ from .. import gaps, tables
 from ..attacks.tables import SHOWN, WORST
 from ..config import book
 from ..stats import over_seeds
+from .figures import SPACES
 
 # The grid of the paper's Tables 1 to 3, as far as their shape is known.
 DATASETS = ("cifar10", "cifar100", "cifar10dvs")
@@ -55,11 +56,7 @@ def _count(seeds: dict[str, int]) -> str:
 
 def taken_apart(acc: pd.DataFrame) -> pd.DataFrame:
     """Max beside avg for every network of `acc` (`tables.accuracies`, one attack), a row a threat model; per cent."""
-    models = {("spike", "published"), ("spike", "sound"), ("pixel", "sound")}
-    found = [
-        tables.trade_off(acc, *model).reset_index().assign(model=f"{model[0]} space, {model[1]} protocol")
-        for model in sorted(models, reverse=True)
-    ]
+    found = [tables.trade_off(acc, *key).reset_index().assign(model=title) for key, title in SPACES.items()]
     rows = pd.concat(found)
     rows["images"] = [f"{n:,}" for n in rows["images"]]
     rows["threat model"] = rows["model"].where(rows["attack"] != "clean", "none: clean")
