@@ -31,7 +31,7 @@ def pytest_configure(config):
 @pytest.fixture(scope="session")
 def cifar10_root() -> Path:
     """The folder that holds CIFAR-10 in torchvision's layout; the test is skipped where there is none."""
-    from snnpaper import data
+    from snnpaper.nets import data
 
     if not data.available("cifar10"):
         pytest.skip(

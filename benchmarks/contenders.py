@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from snnpaper.attacks.early import pgd_any_iterate
 from snnpaper.attacks.standard import Attack, threat
-from snnpaper.coding import PHASES
 from snnpaper.config import Run
-from snnpaper.models import SpikingResNet, build
-from snnpaper.neurons import IF
+from snnpaper.nets.coding import PHASES
+from snnpaper.nets.models import SpikingResNet, build
+from snnpaper.nets.neurons import IF
 from snnpaper.train import captured_step, optimiser_of, train_step
 
 EPS, STEP, STEPS = 8 / 255, 0.01, 7

@@ -24,10 +24,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.contenders import CONTENDERS, ONLY, VARIANTS, Ours
-from snnpaper import data, ledger, zoo
-from snnpaper.coding import encode
+from snnpaper import ledger, zoo
 from snnpaper.config import Run
-from snnpaper.engine.precision import differing_spikes
+from snnpaper.nets import data
+from snnpaper.nets.coding import encode
+from snnpaper.nets.precision import differing_spikes
 from snnpaper.train import write_whole
 
 CPU_GRID = [{"width": w, "batch_size": b} for w in (16, 64) for b in (16, 64)]

@@ -35,7 +35,8 @@ import torch
 import torch.nn.functional as F
 from IPython.display import Markdown
 
-from snnpaper import coding, data, models, neurons, plots
+from snnpaper.nets import coding, data, models, neurons
+from snnpaper.report import plots
 
 torch.set_num_threads(1)
 plots.use_style()

@@ -24,10 +24,11 @@ import pandas as pd
 from IPython.display import HTML
 from myst_nb import glue
 
-from snnpaper import models, page, tables
-from snnpaper.attacks import tables as attacked
-from snnpaper.comparison import beside, claims, deviations, failures, verdicts
 from snnpaper.config import Run
+from snnpaper.nets import models
+from snnpaper.report import page, tables
+from snnpaper.report.attacks import tables as attacked
+from snnpaper.report.comparison import beside, claims, deviations, failures, verdicts
 
 rows = verdicts.comparisons()
 

@@ -42,8 +42,10 @@ import inspect
 import pandas as pd
 import torch
 
-from snnpaper import ledger, plots
-from snnpaper.theory import algebra, bounds, chain, examples, figures, layers, lemmas, ratio, refutation, tables
+from snnpaper import ledger
+from snnpaper.report import plots
+from snnpaper.report.theory import figures, refutation, tables
+from snnpaper.theory import algebra, bounds, chain, examples, layers, lemmas, ratio
 
 plots.use_style()
 torch.set_num_threads(1)

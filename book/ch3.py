@@ -27,8 +27,11 @@
 # %%
 from IPython.display import HTML
 
-from snnpaper import config, data, experiment, ledger, page, plots, sparsity, tables, zoo
+from snnpaper import config, ledger, sparsity, zoo
 from snnpaper.attacks.standard import Attack
+from snnpaper.measure import experiment
+from snnpaper.nets import data
+from snnpaper.report import page, plots, tables
 from snnpaper.train import train
 
 plots.use_style()

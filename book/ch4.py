@@ -31,11 +31,13 @@
 import pandas as pd
 from IPython.display import HTML
 
-from snnpaper import ledger, page, plots, tables
-from snnpaper.comparison import verdicts
+from snnpaper import ledger
 from snnpaper.config import Run
+from snnpaper.measure import trail as measure
+from snnpaper.report import page, plots, tables
+from snnpaper.report.comparison import verdicts
+from snnpaper.report.trail import decay, densities, figures
 from snnpaper.stats import over_seeds
-from snnpaper.trail import decay, densities, figures, measure
 
 plots.use_style()
 found = densities.frame()
@@ -516,6 +518,6 @@ print(f"Of these {networks.sum()}, {small} are below the paper's scale: what res
 # ## Try
 #
 # - `python -m snnpaper train --profile sweep --surrogate rectangular` adds a record: which rows above change?
-# - `python -m snnpaper.trail.measure --untrained --pool max --T 1`: with a single bit plane, how many windows are tied?
+# - `python -m snnpaper.measure.trail --untrained --pool max --T 1`: with a single bit plane, how many windows are tied?
 # - `verdicts.paper_values()["pool_sparsity_drop"]`: with the paper at hand, put its exact wording next to
 #   [](trail-3788): which reading does it mean?

@@ -33,10 +33,10 @@
 import pandas as pd
 from IPython.display import HTML
 
-from snnpaper import gaps, page, plots, tables
-from snnpaper.attacks import tables as attacked
-from snnpaper.comparison import beside, figures, verdicts
 from snnpaper.config import Run
+from snnpaper.report import gaps, page, plots, tables
+from snnpaper.report.attacks import tables as attacked
+from snnpaper.report.comparison import beside, figures, verdicts
 
 plots.use_style()
 everything = tables.accuracies()

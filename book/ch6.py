@@ -31,20 +31,23 @@ import torch
 from IPython.display import HTML
 from myst_nb import glue
 
-from snnpaper import checks, config, data, ledger, plots, zoo
-from snnpaper.attacks import ablation_tables, budgets, check_tables, figures, mechanism, protocol_tables, tables
-from snnpaper.attacks.codings import EPS, IMAGES
+from snnpaper import config, ledger, zoo
 from snnpaper.attacks.early import pgd_any_iterate
 from snnpaper.attacks.ensemble import predictions, step
-from snnpaper.attacks.evidence import evidence, slack
 from snnpaper.attacks.gradients import Backward, backward
 from snnpaper.attacks.levels import level_search
 from snnpaper.attacks.spiking import target
-from snnpaper.tables import accuracies, bullets, readings
+from snnpaper.audit import checks
+from snnpaper.audit.evidence import evidence, slack
+from snnpaper.measure.codings import EPS, IMAGES
+from snnpaper.nets import data
+from snnpaper.report import plots
+from snnpaper.report.attacks import ablation_tables, budgets, check_tables, figures, mechanism, protocol_tables, tables
+from snnpaper.report.tables import accuracies, bullets, readings
 from snnpaper.train import train
 
 plots.use_style()
-MEASURE = "snnpaper.attacks.measure RUN_NAME"
+MEASURE = "snnpaper.measure.attacks RUN_NAME"
 
 # %% [markdown]
 # ## The answer
@@ -171,7 +174,7 @@ for choice in (Backward(), Backward("atan", 8.0), Backward(pool="ties"), Backwar
 # %% [markdown]
 # ## Checks, and five signs
 #
-# A robust accuracy is only as good as the attack. `snnpaper.checks` asks whether the attack works: does it beat one
+# A robust accuracy is only as good as the attack. `snnpaper.audit.checks` asks whether the attack works: does it beat one
 # step, random noise, a black box; does it gain from more steps and a larger radius; does the loss rise along the
 # gradient more than along random directions? Five failures are the warning signs of obfuscated gradients
 # {cite}`athalye2018obfuscated`; one is enough for the verdict "obfuscated". But a count of images that chance may move
@@ -222,7 +225,7 @@ figure
 # images; then what each part is worth, with intervals over the images:
 
 # %%
-ABLATION = "snnpaper.attacks.ablation RUN_NAME"
+ABLATION = "snnpaper.measure.ablation RUN_NAME"
 HTML(tables.shown(ablation_tables.taken_apart(), ABLATION))
 
 # %%
@@ -347,7 +350,7 @@ HTML(tables.shown(outside, MEASURE))
 # PGD-7 in spike space at the paper's radius, with one habit of the published code changed at a time.
 
 # %%
-ladder = tables.shown(protocol_tables.ladder(), "snnpaper.attacks.protocol RUN_NAME")
+ladder = tables.shown(protocol_tables.ladder(), "snnpaper.measure.protocol RUN_NAME")
 HTML(ladder + bullets(protocol_tables.iterates_text()))
 
 # %% [markdown]
@@ -366,7 +369,7 @@ HTML(ladder + bullets(protocol_tables.iterates_text()))
 # %%
 print(f"per cent of {IMAGES} digits, at {255 * EPS:g}/255. {protocol_tables.samples_text()}")
 codings = protocol_tables.codings().reset_index()
-HTML(tables.shown(codings, "snnpaper.attacks.codings"))
+HTML(tables.shown(codings, "snnpaper.measure.codings"))
 
 # %% [markdown]
 # ## Does sparsity explain robustness?
@@ -428,5 +431,5 @@ HTML(bullets(summary))
 # - `-p neuron ReLU`: the same network without spikes. Which attacks still differ?
 # - `-p coding direct`: without a code to hide behind, how far are the twins apart?
 # - `-p coding latency`: which twin says anything?
-# - Your own network: `snnpaper.audit.audit(model, images, labels, eps=8/255, classes=10)` runs the attacks and the
+# - Your own network: `snnpaper.audit.generic.audit(model, images, labels, eps=8/255, classes=10)` runs the attacks and the
 #   checks on any module that maps images in $[0,1]$ to logits.

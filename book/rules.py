@@ -27,7 +27,8 @@ import pandas as pd
 from IPython.display import HTML
 from scipy import stats
 
-from snnpaper import campaign, tables
+from snnpaper import campaign
+from snnpaper.report import tables
 from snnpaper.stats import wilson
 
 # %% [markdown]

@@ -29,8 +29,8 @@
 import pandas as pd
 from IPython.display import HTML
 
-from snnpaper import ledger, plots
-from snnpaper.engine import speed
+from snnpaper import ledger
+from snnpaper.report import plots, speed
 
 plots.use_style()
 record = speed.newest("cpu")

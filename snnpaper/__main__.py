@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 
 from . import campaign as campaigns
-from . import command, data
+from . import command
 from .config import PROFILES, Run, add_arguments, check_device, parse
-from .experiment import missing, run_all, train_stage
-from .models import ENGINES
+from .measure.experiment import missing, run_all, train_stage
+from .nets import data
+from .nets.models import ENGINES
 
 
 def main(argv: list[str] | None = None) -> None:

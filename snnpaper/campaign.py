@@ -13,8 +13,10 @@ from pathlib import Path
 
 import yaml
 
-from . import cost, data, experiment, ledger
+from . import cost, ledger
 from .config import PROFILES, Run, home
+from .measure import experiment
+from .nets import data
 from .train import Diverged, OutOfTime
 
 GRID = Path(__file__).resolve().parents[1] / "workflow" / "grid.yml"

@@ -10,8 +10,8 @@ from torch import nn
 
 from . import ledger
 from .config import Run
-from .data import CLASSES, TRAIN_IMAGES
-from .models import SpikingResNet
+from .nets.data import CLASSES, TRAIN_IMAGES
+from .nets.models import SpikingResNet
 
 
 @functools.cache

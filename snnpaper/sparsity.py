@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .coding import encode
 from .config import Run
-from .data import Images
-from .models import Block
-from .neurons import IF
+from .nets.coding import encode
+from .nets.data import Images
+from .nets.models import Block
+from .nets.neurons import IF
 
 THRESHOLDS = ("0", "1e-12", "1e-8", "1e-6 max")
 _PROBED = (nn.Conv2d, nn.BatchNorm2d, IF, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, Block)

@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from .config import Run, home
-from .data import Images, epoch_batches
-from .engine.graph import Captured
-from .models import build
-from .pixel import correct, encoded_logits
+from .nets.coded import correct, encoded_logits
+from .nets.data import Images, epoch_batches
+from .nets.graph import Captured
+from .nets.models import build
 
 _SAVE_EVERY = 60.0  # seconds between checkpoints
 

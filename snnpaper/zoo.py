@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from . import ledger
 from .config import Run, home
-from .data import Images
-from .models import build
+from .nets.data import Images
+from .nets.models import build
 from .stats import wilson
 
 _SHARD = 15 * 2**20  # bytes; a file of a source tree should stay small

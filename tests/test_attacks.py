@@ -7,12 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from snnpaper import data
 from snnpaper.attacks.standard import Attack, robust, threat
-from snnpaper.coding import encode, phase_weights
 from snnpaper.config import Run
-from snnpaper.models import build
-from snnpaper.pixel import PixelModel, SpikeModel, correct
+from snnpaper.nets import data
+from snnpaper.nets.coded import PixelModel, SpikeModel, correct
+from snnpaper.nets.coding import encode, phase_weights
+from snnpaper.nets.models import build
 
 RUN = Run.make("demo", width=8)
 

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pandas as pd
 
-from snnpaper.attacks import budgets, protocol_tables, spiking, tables
+from snnpaper.attacks import spiking
 from snnpaper.config import Run
-from snnpaper.models import build
+from snnpaper.nets.models import build
+from snnpaper.report.attacks import budgets, protocol_tables, tables
 
 RUN = Run.make("demo", width=4)
 

@@ -13,10 +13,12 @@ import pytest
 import torch
 import yaml
 
-from snnpaper import campaign, cost, data, experiment, ledger, zoo
+from snnpaper import campaign, cost, ledger, zoo
 from snnpaper import train as train_module
 from snnpaper.campaign import cells
 from snnpaper.config import Run
+from snnpaper.measure import experiment
+from snnpaper.nets import data
 from snnpaper.train import OutOfTime
 
 TINY = {"width": 4, "T": 2, "epochs": 1, "train_images": 128}

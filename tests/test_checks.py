@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from snnpaper import data
-from snnpaper.attacks.check_tables import showing
-from snnpaper.attacks.evidence import Evidence, evidence, slack
 from snnpaper.attacks.gradients import Backward, backward
-from snnpaper.checks import checks, report, signs, verdict
-from snnpaper.neurons import IF
+from snnpaper.audit.checks import checks, report, signs, verdict
+from snnpaper.audit.evidence import Evidence, evidence, slack
+from snnpaper.nets import data
+from snnpaper.nets.neurons import IF
+from snnpaper.report.attacks.check_tables import showing
 
 EPS, DIRECT = 16 / 255, 4
 

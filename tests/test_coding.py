@@ -4,7 +4,7 @@ import pytest
 import torch
 from spikingjelly.activation_based.encoding import LatencyEncoder, PoissonEncoder, WeightedPhaseEncoder
 
-from snnpaper.coding import CODINGS, SMOOTHING, encode, encode_image, phase_weights, twin_slope
+from snnpaper.nets.coding import CODINGS, SMOOTHING, encode, encode_image, phase_weights, twin_slope
 
 ALL = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)  # every pixel value once
 

@@ -4,10 +4,10 @@ import pytest
 
 from snnpaper import campaign, command, config, ledger
 from snnpaper.__main__ import main
-from snnpaper.attacks import measure as attacks
-from snnpaper.comparison import deviations
 from snnpaper.config import Run
-from snnpaper.trail import measure as trail
+from snnpaper.measure import attacks as attacks
+from snnpaper.measure import trail as trail
+from snnpaper.report.comparison import deviations
 
 
 def refused(line, capsys, status=2, start=main):
@@ -81,7 +81,7 @@ def test_what_is_recorded_is_not_measured_again(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
     run, made = Run.make("demo"), []
     ledger.append("theory", run, {}, 1.0)
-    command.over_networks("snnpaper.theory.measure", "Text.", "theory", made.append, [run.name, "other"])
+    command.over_networks("snnpaper.measure.theory", "Text.", "theory", made.append, [run.name, "other"])
     assert made == ["other"] and f"theory/{run.name}.json is recorded already" in capsys.readouterr().out
 
 

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from snnpaper import ledger, tables
-from snnpaper.attacks import tables as attacked
-from snnpaper.comparison import beside
+from snnpaper import ledger
 from snnpaper.config import Run, home
+from snnpaper.report import tables
+from snnpaper.report.attacks import tables as attacked
+from snnpaper.report.comparison import beside
 from snnpaper.stats import over_seeds_and_images
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from snnpaper import data
+from snnpaper.nets import data
 
 
 def test_digits_are_uint8_images_in_disjoint_splits():

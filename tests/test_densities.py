@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from snnpaper import gaps, ledger
+from snnpaper import ledger
 from snnpaper.config import Run
+from snnpaper.report import gaps
+from snnpaper.report.trail import decay, densities, figures
 from snnpaper.sparsity import THRESHOLDS
-from snnpaper.trail import decay, densities, figures
 
 LAYERS = ("input", "conv1", "bn1", "sn1", "maxpool", "layer1.0", "layer1.1", "layer1.1.conv1", "layer2.1")
 
@@ -91,7 +92,7 @@ def test_a_missing_setting_is_shown_with_its_command(root):
     assert gone["command"] == "python -m snnpaper train --profile sweep --pool avg --surrogate rectangular"
     assert "no run is recorded" in gone["cost"]
     before = rows.loc[("ReLU twin", "avg", "untrained"), "command"]
-    assert before == "python -m snnpaper.trail.measure --untrained --profile sweep --neuron ReLU --pool avg"
+    assert before == "python -m snnpaper.measure.trail --untrained --profile sweep --neuron ReLU --pool avg"
 
 
 def test_weight_decay_has_no_untrained_row_of_its_own(root):

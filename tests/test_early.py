@@ -7,7 +7,7 @@ import torch
 
 from snnpaper.attacks.early import pgd_any_iterate
 from snnpaper.config import Run
-from snnpaper.models import build
+from snnpaper.nets.models import build
 
 
 class Direct(torch.nn.Module):

@@ -4,13 +4,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from snnpaper import data, ledger, models
+from snnpaper import ledger
 from snnpaper.attacks.standard import Attack
 from snnpaper.config import Run
-from snnpaper.engine.precision import differing_spikes
-from snnpaper.experiment import robustness
-from snnpaper.models import build
-from snnpaper.neurons import IF
+from snnpaper.measure.experiment import robustness
+from snnpaper.nets import data, models
+from snnpaper.nets.models import build
+from snnpaper.nets.neurons import IF
+from snnpaper.nets.precision import differing_spikes
 from snnpaper.train import Trainer, train
 
 

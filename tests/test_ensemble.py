@@ -10,14 +10,19 @@ import pytest
 import torch
 from torch import nn
 
-from snnpaper import audit, data, ledger, zoo
-from snnpaper.attacks import ablation, check_tables, measure, mechanism, protocol, protocol_tables, spiking, tables
-from snnpaper.attacks.ablation_tables import CONTRASTS, largest, taken_apart, worth
+from snnpaper import ledger, zoo
+from snnpaper.attacks import spiking
 from snnpaper.attacks.ensemble import Stage, generic, noise, pgd, predictions, worst_case
-from snnpaper.attacks.evidence import Evidence
 from snnpaper.attacks.outside import auto_pgd
+from snnpaper.audit import generic as audit
+from snnpaper.audit.evidence import Evidence
 from snnpaper.config import Run
-from snnpaper.models import build
+from snnpaper.measure import ablation, protocol
+from snnpaper.measure import attacks as measure
+from snnpaper.nets import data
+from snnpaper.nets.models import build
+from snnpaper.report.attacks import check_tables, mechanism, protocol_tables, tables
+from snnpaper.report.attacks.ablation_tables import CONTRASTS, largest, taken_apart, worth
 from snnpaper.train import train
 
 RUN = Run.make("demo", width=4, epochs=1, T=4, lr=5e-3, batch_size=16)
@@ -212,7 +217,7 @@ def test_tables_of_the_chapter(home):
 
 def test_without_records_every_table_says_so(tmp_path):
     rows = tables.rows(tmp_path)
-    assert "Not recorded yet" in tables.shown(tables.per_attack(rows, "pixel", 1), "snnpaper.attacks.measure RUN")
+    assert "Not recorded yet" in tables.shown(tables.per_attack(rows, "pixel", 1), "snnpaper.measure.attacks RUN")
     assert tables.answer(tables.advantage(rows)) == ["No battery has records of both pools yet: nothing can be said."]
     none = mechanism.images("bit flips", tmp_path)
     assert none.empty and mechanism.weak(mechanism.variation(none)) == {}

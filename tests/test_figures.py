@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from snnpaper import tables
-from snnpaper.comparison import figures as comparison
 from snnpaper.config import Run
-from snnpaper.trail import figures as trail
+from snnpaper.report import tables
+from snnpaper.report.comparison import figures as comparison
+from snnpaper.report.trail import figures as trail
 
 
 def drawn(ax, label):

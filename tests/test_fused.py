@@ -10,11 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from snnpaper import neurons
-from snnpaper.engine import fused, kernels
-from snnpaper.engine.fused import fused_if
-from snnpaper.models import Conv2d
-from snnpaper.neurons import IF, SURROGATES, if_library, if_reference
+from snnpaper.nets import fused, kernels, neurons
+from snnpaper.nets.fused import fused_if
+from snnpaper.nets.models import Conv2d
+from snnpaper.nets.neurons import IF, SURROGATES, if_library, if_reference
 
 VARIANTS = list(itertools.product(SURROGATES, (True, False), (False, True)))
 

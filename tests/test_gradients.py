@@ -10,11 +10,11 @@ from snnpaper.attacks.bits import BUDGETS, flips_needed
 from snnpaper.attacks.gradients import POOLS, Backward, backward, share_among_ties
 from snnpaper.attacks.levels import best_levels, level_search
 from snnpaper.attacks.sapgd import sapgd, step_sizes
-from snnpaper.coding import encode
 from snnpaper.config import Run
-from snnpaper.models import build
-from snnpaper.neurons import IF, V_TH
-from snnpaper.pixel import PixelModel
+from snnpaper.nets.coded import PixelModel
+from snnpaper.nets.coding import encode
+from snnpaper.nets.models import build
+from snnpaper.nets.neurons import IF, V_TH
 
 RUN = Run.make("demo", width=4)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from snnpaper.attacks import mechanism
+from snnpaper.report.attacks import mechanism
 
 MARGIN = {"log margin": 1.0}
 

@@ -7,8 +7,8 @@ from spikingjelly.activation_based.model import sew_resnet, spiking_resnet
 from torch import nn
 
 from snnpaper.config import Run
-from snnpaper.models import SpikingResNet, build, stem_pool
-from snnpaper.pixel import evaluated
+from snnpaper.nets.coded import evaluated
+from snnpaper.nets.models import SpikingResNet, build, stem_pool
 
 
 def library_twin(depth: int, skip: str, pool: str, classes: int = 10) -> nn.Module:

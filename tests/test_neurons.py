@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from spikingjelly.activation_based import neuron, surrogate
 
-from snnpaper import neurons
-from snnpaper.neurons import IF, SURROGATES, V_TH, if_reference
+from snnpaper.nets import neurons
+from snnpaper.nets.neurons import IF, SURROGATES, V_TH, if_reference
 
 COMPACT = ("rectangular", "triangular")
 VARIANTS = [(name, detach, soft) for name in SURROGATES for detach in (True, False) for soft in (False, True)]

@@ -13,8 +13,9 @@ import pytest
 import yaml
 from test_verdicts import at_paper_scale
 
-from snnpaper import ledger, page, plots
-from snnpaper.comparison import verdicts
+from snnpaper import ledger
+from snnpaper.report import page, plots
+from snnpaper.report.comparison import verdicts
 
 ROOT = Path(__file__).resolve().parents[1]
 

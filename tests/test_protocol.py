@@ -5,15 +5,16 @@ import torch
 from torch import nn
 
 from snnpaper import ledger, zoo
-from snnpaper.attacks import figures, protocol
 from snnpaper.attacks.gradients import _Adaptive
-from snnpaper.attacks.measure import gradients, sources_of
 from snnpaper.attacks.spiking import stages
 from snnpaper.attacks.standard import Attack
-from snnpaper.comparison import deviations
 from snnpaper.config import Run
-from snnpaper.data import Images
-from snnpaper.models import build
+from snnpaper.measure import protocol
+from snnpaper.measure.attacks import gradients, sources_of
+from snnpaper.nets.data import Images
+from snnpaper.nets.models import build
+from snnpaper.report.attacks import figures
+from snnpaper.report.comparison import deviations
 
 RUN = Run.make("demo", width=4)
 DARK = Images(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), torch.zeros(4, dtype=torch.long))  # no spike at all

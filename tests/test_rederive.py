@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from snnpaper import data, experiment, ledger
+from snnpaper import ledger
 from snnpaper.attacks.standard import Attack
 from snnpaper.config import Run
+from snnpaper.measure import experiment
+from snnpaper.nets import data
 from snnpaper.train import train
 
 RECORDS = Path(__file__).parent / "records"

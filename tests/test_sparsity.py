@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from snnpaper import data
-from snnpaper.coding import encode
 from snnpaper.config import Run
-from snnpaper.models import build
+from snnpaper.nets import data
+from snnpaper.nets.coding import encode
+from snnpaper.nets.models import build
 from snnpaper.sparsity import THRESHOLDS, activation_gradients, measures, true_class, weight_gradients
 
 RUN = Run.make("demo", width=8, T=3)

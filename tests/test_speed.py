@@ -11,7 +11,7 @@ from benchmarks import contenders
 from benchmarks import speed as bench
 from snnpaper import ledger
 from snnpaper.config import Run
-from snnpaper.engine import speed
+from snnpaper.report import speed
 
 SMALL = Run.make("paper", width=8, T=2, batch_size=4)
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from snnpaper import stats, tables
+from snnpaper import stats
 from snnpaper.config import Run
+from snnpaper.report import tables
 
 
 def rows_of(correct, pool, seed):

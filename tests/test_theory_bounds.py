@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings, target
 from hypothesis import strategies as st
 
-from snnpaper.theory import bounds, examples, lemmas, tables
+from snnpaper.report.theory import tables
+from snnpaper.theory import bounds, examples, lemmas
 
 search = settings(max_examples=500, deadline=None, derandomize=True, database=None)
 

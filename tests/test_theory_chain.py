@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snnpaper.neurons import IF, if_reference
+from snnpaper.nets.neurons import IF, if_reference
 from snnpaper.theory import algebra, bounds, lemmas
 from snnpaper.theory.chain import Residual, autograd, chain, pool_share, pull_back, run
 from snnpaper.theory.layers import AvgPool, Dense, Fire, MaxPool

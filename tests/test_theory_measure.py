@@ -5,11 +5,15 @@ import math
 import pytest
 import torch
 
-from snnpaper import data, ledger
+from snnpaper import ledger
 from snnpaper.config import Run
-from snnpaper.data import Images
-from snnpaper.models import build
-from snnpaper.theory import bounds, figures, measure, stem, tables
+from snnpaper.measure import stem
+from snnpaper.measure import theory as measure
+from snnpaper.nets import data
+from snnpaper.nets.data import Images
+from snnpaper.nets.models import build
+from snnpaper.report.theory import figures, tables
+from snnpaper.theory import bounds
 
 RUN = Run.make("demo", width=4, T=4)
 DIGITS = data.load("digits")["test"].first(4)

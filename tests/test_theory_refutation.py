@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from snnpaper.theory import examples, refutation, tables
+from snnpaper.report.theory import refutation, tables
+from snnpaper.theory import examples
 
 EPS = [8 / 255, 1e-4, 1e-6]  # not in order: records may list radii in any
 

@@ -5,13 +5,14 @@ import pytest
 import torch
 from torch import nn
 
-from snnpaper import data, ledger, sparsity
+from snnpaper import ledger, sparsity
 from snnpaper.attacks.standard import Attack
-from snnpaper.comparison import deviations
 from snnpaper.config import Run
-from snnpaper.models import build
-from snnpaper.pixel import correct
-from snnpaper.trail import measure
+from snnpaper.measure import trail as measure
+from snnpaper.nets import data
+from snnpaper.nets.coded import correct
+from snnpaper.nets.models import build
+from snnpaper.report.comparison import deviations
 
 RUN = Run.make("demo", width=4, T=2)
 

@@ -9,10 +9,13 @@ import time
 import pytest
 import torch
 
-from snnpaper import data, experiment, ledger, tables, zoo
+from snnpaper import ledger, zoo
 from snnpaper import train as train_module
 from snnpaper.config import Run
-from snnpaper.pixel import correct
+from snnpaper.measure import experiment
+from snnpaper.nets import data
+from snnpaper.nets.coded import correct
+from snnpaper.report import tables
 from snnpaper.train import Diverged, OutOfTime, Trainer, train
 
 TINY = Run.make("demo", width=4, epochs=2, T=2, train_images=128)

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from snnpaper import ledger, tables
-from snnpaper.comparison import claims, deviations, failures, verdicts
+from snnpaper import ledger
 from snnpaper.config import Run, home
+from snnpaper.report import tables
+from snnpaper.report.comparison import claims, deviations, failures, verdicts
 from snnpaper.stats import one_run, over_seeds
 
 VALUES = home() / "book" / "paper_values.yml"

@@ -1,1 +1,1 @@
-"""Attacks on spiking networks: threat spaces and protocols here, the algorithms from torchattacks."""
+"""The attacks' algorithms: threat models, gradient attacks, black boxes, and their worst case."""

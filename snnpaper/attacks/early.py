@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..engine.graph import Captured
+from ..nets.graph import Captured
 
 
 def pgd_any_iterate(

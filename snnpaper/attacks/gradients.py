@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..neurons import IF, SURROGATES, V_TH, normed
+from ..nets.neurons import IF, SURROGATES, V_TH, normed
 
 POOLS = ("max", "ties", "average")
 # The published defaults of ASSG: decay of both running statistics, weight of the deviation, and the bound on

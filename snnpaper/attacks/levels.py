@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..coding import encode, twin_slope
+from ..nets.coding import encode, twin_slope
 
 DECAY = 0.75  # of the gradients of earlier steps
 

@@ -8,11 +8,11 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ..coding import encode
 from ..config import Run
-from ..data import CLASSES
-from ..neurons import IF
-from ..pixel import PixelModel, SpikeModel
+from ..nets.coded import PixelModel, SpikeModel
+from ..nets.coding import encode
+from ..nets.data import CLASSES
+from ..nets.neurons import IF
 from .ensemble import Find, Stage, generic, pgd
 from .gradients import POOLS, Backward, backward
 from .levels import level_search

@@ -16,10 +16,10 @@ import torch
 import torchattacks
 from torch import Tensor, nn
 
-from ..coding import TWINS, encode
 from ..config import Run
-from ..data import Images
-from ..pixel import PixelModel, SpikeModel
+from ..nets.coded import PixelModel, SpikeModel
+from ..nets.coding import TWINS, encode
+from ..nets.data import Images
 
 _CHOICES = {
     "space": ("pixel", "spike"),

@@ -1,0 +1,204 @@
+"""What tells an attack that works from one that does not: the measurements behind `snnpaper.audit.checks`.
+
+A model is attacked with its own gradient in every way that the checks compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+import torchattacks
+from torch import Tensor, nn
+
+from ..attacks.early import pgd_any_iterate
+from ..attacks.ensemble import Connected, library, noise, pgd, predictions, step
+
+STEPS = 20
+QUERIES = 300  # of the black-box attack, an image
+DIRECTIONS = 10  # random directions an image
+FEWEST, ONE_IN = 2, 50  # images that chance may move: two, or one in fifty
+
+
+def slack(n: int) -> int:
+    """How many of n images chance may move: what no check and no warning sign counts."""
+    return max(FEWEST, n // ONE_IN)
+
+
+@dataclass
+class Evidence:
+    """What was measured on the n images that are classified correctly. Counts are of images still standing."""
+
+    n: int
+    classes: int
+    eps: float
+    repeats_equal: bool
+    state_equal: bool
+    replayed: tuple[int, int] | None  # stored adversarial images: how many, how many decided otherwise now
+    distance: float
+    box: tuple[float, float]
+    zero: list[float]  # a step: share of images whose whole gradient is zero
+    zero_entries: list[float]  # a step: share of gradient entries that are exactly zero
+    loss: list[float]  # a step: mean loss
+    by_eps: dict[float, int]
+    by_steps: dict[int, int]
+    by_restarts: list[int]
+    single: int
+    far: int  # standing when everything is allowed, without a random start
+    beaten_by: dict[str, int]  # fooled by these, though white-box PGD with restarts left them standing
+    backwards: dict[str, int] = field(default_factory=dict)  # fooled by another backward pass, not by the own one
+    along: tuple[float, float, float] = (0.0, 0.0, 0.0)  # rise along the gradient, along random, share of images
+
+    @property
+    def slack(self) -> int:
+        """Images that chance may move."""
+        return slack(self.n)
+
+
+def evidence(
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    eps: float,
+    classes: int,
+    backwards: dict[str, Callable[[], AbstractContextManager]] | None = None,
+    sources: dict[str, nn.Module] | None = None,
+    stored: tuple[Tensor, Tensor] | None = None,
+) -> Evidence:
+    """Attack `model` (inputs x in [0,1] -> logits, eval mode) within `eps` and note what the checks need.
+
+    `backwards` are contexts that change its backward pass; `sources` models to transfer from; `stored`
+    adversarial inputs with the recorded bool "correct". Raises ValueError when no image is classified
+    correctly.
+    """
+    state = {k: v.clone() for k, v in model.state_dict().items()}
+    clean = predictions(model, x) == y
+    if not clean.any():
+        raise ValueError("no image is classified correctly: there is nothing to attack")
+    repeats = _repeats(model, x[:20])
+    given = None if stored is None else _replay(model, *stored, y)
+    x, y, judged = x[clean], y[clean], Connected(model)
+
+    def stand(eps: float, steps: int, seed: int = 0, **how) -> tuple[Tensor, Tensor]:
+        return pgd_any_iterate(judged, x, y, eps, step(eps, steps), steps, seed, **how)
+
+    zero, entries, loss = _trace(judged, x, y, eps)
+    standing, found = stand(eps, STEPS)
+    starts, left = [int(standing.sum())], standing.clone()
+    for seed in (1, 2):
+        left &= stand(eps, STEPS, seed)[0]
+        starts.append(int(left.sum()))
+    single = library(lambda m: torchattacks.FGSM(m, eps))(model, x, y)
+    return Evidence(
+        n=len(x),
+        classes=classes,
+        eps=eps,
+        repeats_equal=repeats,
+        replayed=given,
+        distance=float((found - x).abs().max()),
+        box=(float(found.min()), float(found.max())),
+        zero=zero,
+        zero_entries=entries,
+        loss=loss,
+        by_eps={f * eps: int(stand(f * eps, STEPS)[0].sum()) for f in (0.5, 2, 4)} | {eps: starts[0]},
+        by_steps={7: int(stand(eps, 7)[0].sum()), STEPS: starts[0]}
+        | {s: int(_left(judged, x, y, left, eps, s).sum()) for s in (50, 100)},
+        by_restarts=starts,
+        single=int((predictions(model, single) == y).sum()),
+        far=int(_far(judged, x, y).sum()),
+        beaten_by=_others(model, x, y, left, eps, sources or {}),
+        backwards=_backwards(judged, x, y, standing, eps, backwards or {}),
+        along=_along(judged, x, y, max(eps, 1 / 255)),
+        state_equal=all(torch.equal(v, state[k]) for k, v in model.state_dict().items()),
+    )
+
+
+@torch.no_grad()
+def _repeats(model: nn.Module, x: Tensor) -> bool:
+    first = model(x)
+    model(1 - x)
+    return torch.equal(first, model(x))
+
+
+def _replay(model: nn.Module, adversarial: Tensor, correct: Tensor, y: Tensor) -> tuple[int, int]:
+    return len(y), int(((predictions(model, adversarial) == y) != correct).sum())
+
+
+def _trace(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> tuple[list[float], list[float], list[float]]:
+    """Of each PGD step on the whole set: share of all-zero gradients, of zero entries, and the mean loss."""
+    zero, entries, losses, point = [], [], [], x
+    for _ in range(STEPS):
+        g, loss = _gradient(model, point, y)
+        zero.append(float((g.flatten(1) == 0).all(1).float().mean()))
+        entries.append(float((g == 0).float().mean()))
+        losses.append(float(loss.mean()))
+        point = torch.clamp(point + step(eps, STEPS) * g.sign(), x - eps, x + eps).clamp(0, 1)
+    return zero, entries, losses
+
+
+def _gradient(model: nn.Module, x: Tensor, y: Tensor, batch_size: int = 50) -> tuple[Tensor, Tensor]:
+    parts = []
+    for a, b in zip(x.split(batch_size), y.split(batch_size), strict=True):
+        a = a.detach().requires_grad_()
+        loss = F.cross_entropy(model(a), b, reduction="none")
+        parts.append((torch.autograd.grad(loss.sum(), a)[0], loss.detach()))
+    return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
+
+
+def _far(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """Which images stand although every input is allowed; no random start, so that only the gradient leads."""
+    point, standing = x, torch.ones(len(x), dtype=torch.bool, device=x.device)
+    for _ in range(STEPS):
+        g, _ = _gradient(model, point[standing], y[standing])
+        point = point.clone()
+        point[standing] = (point[standing] + 2.5 / STEPS * g.sign()).clamp(0, 1)
+        standing[standing.clone()] = predictions(model, point[standing]) == y[standing]
+        if not standing.any():
+            break
+    return standing
+
+
+def _left(model: nn.Module, x: Tensor, y: Tensor, standing: Tensor, eps: float, steps: int) -> Tensor:
+    """Which of the images that stand so far also withstand `steps` steps of the size of 50."""
+    i = standing.nonzero()[:, 0]
+    return pgd_any_iterate(model, x[i], y[i], eps, step(eps, 50), steps, 3)[0]
+
+
+def _others(model, x: Tensor, y: Tensor, standing: Tensor, eps: float, sources: dict[str, nn.Module]) -> dict[str, int]:
+    """How many of the images that white-box PGD left standing fall to attacks that do not use the gradient."""
+    x, y = x[standing], y[standing]
+    square = library(lambda m: torchattacks.Square(m, eps=eps, n_queries=QUERIES, seed=1))
+    finds = {"Square": (model, square), "random noise": (model, noise(eps))}
+    finds |= {f"transfer from {k}": (source, pgd(eps, STEPS)) for k, source in sources.items()}
+    if not len(x):
+        return dict.fromkeys(finds, 0)
+    return {k: int((predictions(model, find(m, x, y)) != y).sum()) for k, (m, find) in finds.items()}
+
+
+def _backwards(model, x: Tensor, y: Tensor, standing: Tensor, eps: float, contexts: dict) -> dict[str, int]:
+    """How many more images, of those that one start of PGD left standing, fall under another backward pass."""
+    x, y, gains = x[standing], y[standing], {}
+    for name, context in contexts.items():
+        with context():
+            found = pgd_any_iterate(model, x, y, eps, step(eps, STEPS), STEPS)[1]
+        gains[name] = int((predictions(model, found) != y).sum())
+    return gains
+
+
+def _along(model: nn.Module, x: Tensor, y: Tensor, size: float) -> tuple[float, float, float]:
+    """Mean rise of the loss after one step along the gradient's sign and along random signs; share where it is more."""
+    g, start = _gradient(model, x, y)
+    generator = torch.Generator().manual_seed(0)
+
+    @torch.no_grad()
+    def rise(direction: Tensor) -> Tensor:
+        parts = (x + size * direction).clamp(0, 1).split(50)
+        return torch.cat([F.cross_entropy(model(a), b, reduction="none") for a, b in
+                          zip(parts, y.split(50), strict=True)]) - start  # fmt: skip
+
+    random = [rise(torch.randn(x.shape, generator=generator).to(x).sign()) for _ in range(DIRECTIONS)]
+    along, random = rise(g.sign()), torch.stack(random).mean(0)
+    return float(along.mean()), float(random.mean()), float((along > random).float().mean())

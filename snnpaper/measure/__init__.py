@@ -1,0 +1,1 @@
+"""Whatever makes a record: a kind of measurement a module."""

@@ -1,0 +1,233 @@
+"""Chapter 4's own measurements: one record of kind "trail" per trained network, "untrained" per initial one.
+
+python -m snnpaper.measure.trail RUN_NAME ...                           (networks of zoo/ by name)
+python -m snnpaper.measure.trail --untrained --profile sweep --pool max --seeds 0 1 2
+
+Beside the JSON of seed 0 lies a small .npz with the input gradients of the same four test images and, for
+trained networks, maps of the gradient along the stem and the first residual block.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .. import command, ledger, zoo
+from ..config import PROFILES, Run, add_arguments, parse
+from ..nets import data
+from ..nets.coding import encode
+from ..nets.data import Images
+from ..nets.models import build
+from ..sparsity import activation_gradients, live_share, true_class, weight_gradients
+
+IMAGES = 256
+SHOWN = 4  # the first four test images, in every heatmap of the book
+_WARM = (20, 64)  # batches and their size with which an untrained network's BatchNorm finds its statistics
+STEM = ("input", "conv1", "bn1", "sn1", "maxpool")
+BLOCK = tuple(f"layer1.0{part}" for part in (".conv1", ".bn1", ".sn1", ".conv2", ".bn2", ".sn2", ""))
+STAGES = ("layer1", "layer2", "layer3", "layer4")
+
+
+def measure(net: nn.Module, run: Run, images: Images) -> dict:
+    """Ties at the stem's pool, and weight gradients among the weights that ever meet an input; eval mode."""
+    weights = weight_gradients(net, run, images, training=False, batch_size=1)
+    live = live_share(net, run)
+    rows = [{k: r[k] for k in ("layer", "size", "0_mean", "norm_mean")} | {"live": live[r["layer"]]} for r in weights]
+    return {"n": len(images), "weight_eval": rows, "pool": at_the_pool(net, run, images)}
+
+
+def at_the_pool(net: nn.Module, run: Run, images: Images, batch_size: int = 32) -> dict[str, float]:
+    """What decides where a 3x3 max pool's gradient goes: shares, means over all windows of all images.
+
+    Windows: silent (no positive entry), single (one maximum), tied (several entries share the maximum;
+    silent ones included). "mass through silent": share of the L1 norm of the gradient at the pool's output
+    that belongs to silent windows. Densities of the gradient at the pool's input under three rules: the
+    network's own backward pass, ties sharing it equally, and silent windows passing nothing.
+    """
+    parts = []
+    for i in range(0, len(images), batch_size):
+        s, before, after = _around_the_pool(net, run, images.x[i : i + batch_size], images.y[i : i + batch_size])
+        windows = F.unfold(F.pad(s, (1, 1, 1, 1), value=-torch.inf), 3, stride=2).unflatten(1, (s.shape[1], 9))
+        best = windows.amax(2, keepdim=True)
+        top = windows == best
+        tied, silent, g = top.sum(2), best[:, :, 0] <= 0, after.flatten(2)
+        shared = _spread(top * (g / tied)[:, :, None], s.shape)
+        spoken = _spread(_first(top) * (g * ~silent)[:, :, None], s.shape)
+        parts.append({
+            "silent": silent, "single": tied == 1, "tied": tied > 1,
+            "density": before != 0, "density, ties share": shared != 0, "density, silent pass nothing": spoken != 0,
+            "non-zero where no spike": (s <= 0)[before != 0],
+            "mass": g.abs().sum(), "mass through silent": (g.abs() * silent).sum(),
+        })  # fmt: skip
+    whole = {k: torch.cat([p[k].flatten().double() for p in parts]) for k in parts[0]}
+    mass = whole.pop("mass").sum()
+    through = whole.pop("mass through silent").sum() / mass if mass > 0 else torch.zeros(())
+    return {k: _round(v.mean().item()) for k, v in whole.items()} | {"mass through silent": _round(through.item())}
+
+
+def _around_the_pool(net: nn.Module, run: Run, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The pool's input [T*N,C,H,W], and the gradients of p_y there and at the pool's output."""
+    kept: dict[str, Tensor] = {}
+
+    def keep(module, inputs, out):
+        inputs[0].retain_grad()
+        out.retain_grad()
+        kept.update(before=inputs[0], after=out)
+
+    hook = net.maxpool.register_forward_hook(keep)
+    true_class(net(encode(x, run.coding, run.T)), y).sum().backward()
+    hook.remove()
+    net.zero_grad()
+    return kept["before"].detach(), kept["before"].grad, kept["after"].grad
+
+
+def _first(top: Tensor) -> Tensor:
+    """Only the first true entry along dimension 2."""
+    return top & (top.cumsum(2) == 1)
+
+
+def _spread(windows: Tensor, shape: torch.Size) -> Tensor:
+    """[N,C,9,windows] -> [N,C,H,W], adding where windows overlap."""
+    return F.fold(windows.flatten(1, 2), shape[-2:], 3, padding=1, stride=2)
+
+
+def maps(net: nn.Module, run: Run, images: Images, places: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Per place and image the gradient seen from above: over T and channels, sum of |g| and non-zero share.
+
+    Float16 [N,H,W] under "<place> size" and "<place> share"; eval mode, gradient of p_y at the place's output.
+    """
+    out = {}
+    kept: dict[str, Tensor] = {}
+    hooks = [
+        net.get_submodule(p).register_forward_hook(lambda m, i, o, p=p: (o.retain_grad(), kept.__setitem__(p, o))[1])
+        for p in places
+        if p != "input"
+    ]
+    kept["input"] = encode(images.x, run.coding, run.T).requires_grad_()
+    true_class(net(kept["input"]), images.y).sum().backward()
+    for hook in hooks:
+        hook.remove()
+    net.zero_grad()
+    for place in places:
+        g = kept[place].grad
+        g = (g if g.ndim == 5 else g.unflatten(0, (run.T, len(images)))).abs()
+        out[f"{place} size"] = g.sum((0, 2)).half().numpy()
+        out[f"{place} share"] = (g != 0).float().mean((0, 2)).half().numpy()
+    return out
+
+
+def warmed(run: Run, train: Images) -> nn.Module:
+    """The network of a run before its first step, BatchNorm's statistics taken from training images; eval mode."""
+    net = build(run)
+    norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    for m in norms:
+        m.momentum = None  # a plain average over the batches
+    count, size = _WARM
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(run.seed)
+        for i in range(count):
+            net.train()(encode(train.x[i * size : (i + 1) * size], run.coding, run.T))
+    return net.eval()
+
+
+def untrained(net: nn.Module, run: Run, images: Images) -> dict:
+    """What a "sparsity" record says of a trained network, at the stem and the stages only, and the pool's ties."""
+    out = {}
+    for mode in ("eval", "train"):
+        found = activation_gradients(net, run, images, training=mode == "train")
+        last = {r["layer"].split(".")[0]: r for r in found}  # of a stage, its last block
+        rows = [last[name] | {"layer": name} for name in (*STEM, *STAGES)]
+        out[f"activation_{mode}"] = [{k: v for k, v in r.items() if not k.endswith("_std")} for r in rows]
+    return {"activation_n": len(images)} | out | {"pool": at_the_pool(net, run, images)}
+
+
+def record(kind: str, run: Run, net: nn.Module, splits: dict[str, Images]) -> None:
+    """Measure one network on the first test images and append the record, for seed 0 with its arrays.
+
+    Raises ledger.LedgerError when the record exists, before its arrays are touched.
+    """
+    ledger.vacant(kind, run.name)
+    images, began = splits["test"].first(IMAGES), time.monotonic()
+    with torch.random.fork_rng():
+        torch.manual_seed(run.seed)  # rate coding draws its spikes
+        results = measure(net, run, images) if kind == "trail" else untrained(net, run, images)
+    origin = zoo.origin(net, images)
+    if run.seed == 0:  # the figures that show single networks show this one
+        origin["arrays_sha256"] = _write_arrays(kind, run, net, images.first(SHOWN))
+    ledger.append(kind, run, results, time.monotonic() - began, **origin)
+
+
+def _write_arrays(kind: str, run: Run, net: nn.Module, images: Images) -> str:
+    """The .npz beside a record; returns its checksum."""
+    places = dict.fromkeys((*STEM, *BLOCK)) if kind == "trail" and run.skip == "sew" else ("input",)
+    file = ledger.path(kind, run.name).with_suffix(".npz")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with torch.random.fork_rng():
+        torch.manual_seed(run.seed)
+        np.savez_compressed(file, **maps(net, run, images, tuple(places)))
+    keep_images(run.dataset, images)
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def keep_images(dataset: str, images: Images) -> None:
+    """Put the shown images beside the records, once, so that a page needs no data set to show them."""
+    file = ledger.folder() / "trail" / f"images-{dataset}.npz"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.savez_compressed(file, x=images.x.permute(0, 2, 3, 1).numpy(), y=images.y.numpy())
+
+
+def shown_images(dataset: str, root: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The images [4,32,32,3] of every heatmap, uint8, and their labels."""
+    with np.load((root or ledger.folder()) / "trail" / f"images-{dataset}.npz") as found:
+        return found["x"], found["y"]
+
+
+def arrays(kind: str, name: str, root: Path | None = None) -> dict[str, np.ndarray]:
+    """The arrays beside a record; raises LedgerError when they are absent or not the ones it names."""
+    file = ledger.path(kind, name, root).with_suffix(".npz")
+    expected = ledger.read(kind, name, root)["provenance"].get("arrays_sha256")
+    if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() != expected:
+        raise ledger.LedgerError(f"{kind}/{file.name} is absent or differs from the checksum in its record")
+    with np.load(file) as found:
+        return dict(found)
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.6g}")
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m snnpaper.measure.trail", description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="RUN_NAME", help="networks of zoo/")
+    parser.add_argument("--untrained", action="store_true", help="the networks of these settings before training")
+    parser.add_argument("--profile", default="sweep", choices=PROFILES)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    add_arguments(parser, leave_out=("seed",))
+
+    def work(args: argparse.Namespace) -> None:
+        if not args.names and not args.untrained:
+            parser.error("nothing to measure; allowed: RUN_NAME ..., --untrained")
+        for name in args.names:
+            run, net = zoo.load(name)
+            record("trail", run, net, data.load(run.dataset))
+        if args.untrained:
+            given = {f.name: getattr(args, f.name) for f in fields(Run) if f.name != "seed"}
+            for seed in args.seeds:
+                run, _ = parse({"profile": args.profile, "seed": seed} | given)
+                splits = data.load(run.dataset)
+                record("untrained", run, warmed(run, splits["train"]), splits)
+
+    command.run(parser, argv, work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""SEW-ResNet and Spiking-ResNet (18, 34, 50 layers), with a choice of pool, skip and neuron.
+
+Fang et al. 2021 (arXiv 2102.04159), with the ImageNet stem that the published code uses on 32x32 images:
+conv 7x7 stride 2, then the one pooling layer, then blocks at 8, 4, 2 and 1 pixels a side.
+Parameter names are SpikingJelly's, so weights move between the two.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..config import ALLOWED, Run
+from .data import CLASSES
+from .neurons import IF
+
+ENGINES = ("fast", "plain")
+DEPTHS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3), "resnet50": (3, 4, 6, 3)}
+
+
+class Conv2d(nn.Conv2d):
+    """torch's, for square maps and kernels, without the taps that meet nothing but padding on a map this small.
+
+    On 32x32 images the last layers see 1x1 maps, where a 3x3 kernel has one live tap. The others add zeros and
+    get no gradient, at several times the cost of the live one. A strided 1x1 kernel on fewer than 8 channels is
+    given the pixels it meets: left to itself, oneDNN writes beyond its buffers there (uxlfoundation/oneDNN#6035).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        side, (kernel, _), (stride, _), (padding, _) = x.shape[-1], self.kernel_size, self.stride, self.padding
+        if kernel == 1 and not padding and self.in_channels < 8:
+            return F.conv2d(x[..., ::stride, ::stride], self.weight, self.bias)
+        windows = range(-padding, side + padding - kernel + 1, stride)
+        live = [tap for tap in range(kernel) if any(0 <= start + tap < side for start in windows)]
+        left, taps = padding - live[0], slice(live[0], live[-1] + 1)
+        if len(live) == kernel or (side + 2 * left - len(live)) // stride + 1 != len(windows):
+            return super().forward(x)
+        return F.conv2d(x, self.weight[..., taps, taps], self.bias, stride, left)
+
+
+class Block(nn.Module):
+    """Two 3x3 convolutions (or the 1-3-1 bottleneck), each with BatchNorm and a neuron, and a skip.
+
+    sew adds the skip after the last neuron (O = SN(F(S)) + S), spiking before it, none leaves it out.
+    """
+
+    def __init__(self, inp: int, out: int, stride: int, bottleneck: bool, skip: str, neuron, conv) -> None:
+        super().__init__()
+        mid = out // 4 if bottleneck else out
+        shapes = [(inp, mid, 1, 1), (mid, mid, 3, stride), (mid, out, 1, 1)] if bottleneck else [
+            (inp, out, 3, stride), (out, out, 3, 1)]  # fmt: skip
+        self.skip, self.depth = skip, len(shapes)
+        for i, (a, b, kernel, step) in enumerate(shapes, 1):
+            self.add_module(f"conv{i}", conv(a, b, kernel, step, kernel // 2, bias=False))
+            self.add_module(f"bn{i}", nn.BatchNorm2d(b))
+            self.add_module(f"sn{i}", neuron())
+        self.downsample = None
+        if skip != "none" and (stride != 1 or inp != out):
+            parts = [conv(inp, out, 1, stride, bias=False), nn.BatchNorm2d(out)]
+            self.downsample = nn.Sequential(*parts, neuron()) if skip == "sew" else nn.Sequential(*parts)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = x
+        for i in range(1, self.depth + 1):
+            conv, bn, sn = (getattr(self, f"{part}{i}") for part in ("conv", "bn", "sn"))
+            if i == self.depth and self.skip == "spiking":
+                out = sn(_frames(out, conv, bn) + self._identity(x))
+            else:
+                out = _spikes(out, conv, bn, sn)
+        return out + self._identity(x) if self.skip == "sew" else out
+
+    def _identity(self, x: Tensor) -> Tensor:
+        if self.downsample is None:
+            return x
+        return _spikes(x, *self.downsample) if self.skip == "sew" else _frames(x, *self.downsample)
+
+
+def _frames(x: Tensor, *layers: nn.Module) -> Tensor:
+    """Apply memoryless layers to the T*N frames of x [T,N,...]."""
+    y = x.flatten(0, 1)
+    for layer in layers:
+        y = layer(y)
+    return y.unflatten(0, x.shape[:2])
+
+
+def _spikes(x: Tensor, conv: nn.Conv2d, bn: nn.BatchNorm2d, neuron: nn.Module) -> Tensor:
+    """Convolution, BatchNorm and neurons; IF takes the norm along, to do both in one pass."""
+    current = _frames(x, conv)
+    return neuron(current, bn) if isinstance(neuron, IF) else neuron(_frames(current, bn))
+
+
+class SpikingResNet(nn.Module):
+    """Spike train [T,N,3,32,32] -> logits [N,classes], the mean over T of the last layer's output.
+
+    IF neurons have a detached reset in SEW (and no-skip) networks and an undetached one in
+    Spiking-ResNet, as in the published code. neuron="ReLU" is the same network as an ANN.
+    precision="bf16" runs convolutions in bfloat16, membrane potentials and logits in float32. `plain`
+    takes torch's own operators and the reference neuron throughout; the numbers agree to rounding. Raises
+    ValueError on another arch, skip, neuron, precision, pool or surrogate.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        arch: str = "resnet18",
+        width: int = 64,
+        pool: str = "max",
+        count_include_pad: bool = True,
+        skip: str = "sew",
+        neuron: str = "IF",
+        surrogate: str = "atan",
+        alpha: float = 2.0,
+        precision: str = "fp32",
+        plain: bool = False,
+    ) -> None:
+        super().__init__()
+        for name, value in (("arch", arch), ("skip", skip), ("neuron", neuron), ("precision", precision)):
+            if value not in ALLOWED[name]:
+                raise ValueError(f"{name} is {value!r}; allowed: {', '.join(ALLOWED[name])}")
+        self.precision = precision
+
+        def make():
+            return nn.ReLU() if neuron == "ReLU" else IF(surrogate, alpha, skip != "spiking", plain=plain)
+
+        bottleneck, conv = arch == "resnet50", nn.Conv2d if plain else Conv2d
+        self.conv1 = conv(3, width, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.sn1 = make()
+        self.maxpool = stem_pool(pool, count_include_pad)
+        inp = width
+        for i, depth in enumerate(DEPTHS[arch]):
+            out = width * 2**i * (4 if bottleneck else 1)
+            blocks = []
+            for j in range(depth):
+                blocks.append(Block(inp, out, 2 if i and not j else 1, bottleneck, skip, make, conv))
+                inp = out
+            self.add_module(f"layer{i + 1}", nn.Sequential(*blocks))
+        self.fc = nn.Linear(inp, num_classes)
+        for m in self.modules():
+            if isinstance(m, nn.Conv2d):
+                nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        half = self.precision == "bf16"
+        with torch.autocast(spikes.device.type, torch.bfloat16) if half else contextlib.nullcontext():
+            x = _spikes(spikes, self.conv1, self.bn1, self.sn1)
+            x = _frames(x, self.maxpool)
+            x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+            return self.fc(x.mean(dim=(-2, -1))).mean(0).to(spikes.dtype)
+
+
+def stem_pool(pool: str, count_include_pad: bool = True) -> nn.Module:
+    """The network's one pooling layer: 3x3, stride 2, padding 1.
+
+    With `count_include_pad` (torch's default, and the published code's) average windows that overlap the
+    border still divide by 9. Raises ValueError on another pool.
+    """
+    if pool == "max":
+        return nn.MaxPool2d(3, 2, 1)
+    if pool == "avg":
+        return nn.AvgPool2d(3, 2, 1, count_include_pad=count_include_pad)
+    raise ValueError(f"pool is {pool!r}; allowed: max, avg")
+
+
+def build(run: Run, engine: str = "fast") -> SpikingResNet:
+    """The untrained network of a run, initialised from its seed without touching the global stream.
+
+    Raises ValueError on an engine other than "fast" and "plain".
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"engine is {engine!r}; allowed: {', '.join(ENGINES)}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.seed)
+        net = SpikingResNet(
+            CLASSES[run.dataset], run.arch, run.width, run.pool, run.count_include_pad, run.skip, run.neuron,
+            run.surrogate, run.alpha, run.precision, engine == "plain",
+        )  # fmt: skip
+    return net if engine == "plain" else net.to(memory_format=torch.channels_last)

@@ -1,0 +1,1 @@
+"""Whatever reads records: tables, figures, sentences and verdicts; a folder a chapter."""

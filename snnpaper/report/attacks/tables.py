@@ -1,0 +1,234 @@
+"""The tables of chapter 6: pure functions from the attack records to data frames. Accuracies are fractions."""
+
+from __future__ import annotations
+
+import html
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ... import ledger
+from ...config import Run
+from ...nets.data import CLASSES
+from ...stats import over_seeds, over_seeds_and_images, wilson
+from ..tables import DATA, FIVE_SEEDS, both_pools, cell, interval_text, network_text
+from .budgets import NAMES, budget
+
+WORST = "worst case of all"
+_ROW = ["run", "label", "pool", "seed", "scale", "n", "space", "eps", "attack", "kind", "whole", "attacked", "correct",
+        "accuracy"]  # fmt: skip
+_PAIRED = ["space", "eps", "attack", "seeds", "n", "max", "avg", "difference", "half"]
+_CURVE = ["run", "pool", "seed", "scale", "label", "threat", "radius", "accuracy", "correct", "low", "high",
+          "n", "chance"]  # fmt: skip
+SHOWN = Run.make("cpu")  # whose records chapter 6 shows, of any pool and seed; others stay in the ledger
+PLAIN = {"pixel": "PGD-7, weighted twin", "spike": "PGD-7"}  # what is usually reported
+
+
+def records(kind: str, root: Path | None = None) -> list[dict]:
+    """The records of one kind that chapter 6 shows: one cell, so that no table averages over two."""
+    alike = {"pool": SHOWN.pool, "seed": SHOWN.seed}
+    return [r for r in ledger.records(kind, root) if Run.from_dict(r["config"]).but(**alike) == SHOWN]
+
+
+def rows(root: Path | None = None) -> pd.DataFrame:
+    """One row a network, battery and attack; also "clean" and WORST.
+
+    Columns: run, label, pool, seed, scale, n, space, eps (1/255), attack, kind, whole, attacked (bool
+    array), correct (bool array; for attacks that saw only some images, among those), accuracy (nan for these).
+    """
+    found = []
+    for record in records("attacks", root):
+        run, n = Run.from_dict(record["config"]), record["results"]["n"]
+        for b in record["results"]["batteries"]:
+            head = {"run": run.name, "label": run.label, "pool": run.pool, "seed": run.seed, "scale": run.scale, "n": n}
+            head |= {"space": b["space"], "eps": round(255 * b["eps"], 2)}
+            everyone = ledger.pack(np.ones(n, bool))
+            ends = [("clean", "clean", b["clean"]), (WORST, "worst", b["standing"])]
+            listed = [{"name": k, "kind": v, "whole": True, "attacked": everyone, "correct": c} for k, v, c in ends]
+            for a in [listed[0], *b["attacks"], listed[1]]:
+                attacked, correct = (ledger.unpack(a[k], n) for k in ("attacked", "correct"))
+                row = {"attack": a["name"], "kind": a["kind"], "whole": a["whole"], "attacked": attacked}
+                found.append(head | row | {"correct": correct, "accuracy": correct.mean() if a["whole"] else math.nan})
+    return pd.DataFrame(found, columns=_ROW)
+
+
+def setting(frame: pd.DataFrame) -> str:
+    """What `rows` or `curves` are of, in words: data, network, scale, how many networks and images; empty without."""
+    if frame.empty:
+        return ""
+    images = ", ".join(f"{n:,}" for n in sorted(frame["n"].unique()))
+    networks = (
+        f"{frame['run'].nunique()} networks of {frame['seed'].nunique()} seed{'s' * (frame['seed'].nunique() > 1)}"
+    )
+    what = f"{DATA[SHOWN.dataset]}, {network_text(cell(SHOWN))} ({SHOWN.scale} scale)"
+    return f"{what}; {networks}; the first {images} test images"
+
+
+def shown(frame: pd.DataFrame, command: str) -> str:
+    """A table as HTML; without records the command that makes them."""
+    missing = f"<p>Not recorded yet: <code>python -m {html.escape(command)}</code> makes the records.</p>"
+    return frame.to_html(index=False) if len(frame) else missing
+
+
+def per_attack(frame: pd.DataFrame, space: str, eps: float) -> pd.DataFrame:
+    """The printed table of one battery: per cent standing under each attack alone, mean over seeds, by pool.
+
+    An attack that saw only what was still standing shows how many of these it fooled, summed over seeds.
+    """
+    part = frame[(frame["space"] == space) & (frame["eps"] == eps)]
+    table = []
+    for attack, here in part.groupby("attack", sort=False):
+        row = {"attack": attack, "kind": here["kind"].iloc[0], "budget": budget(attack)}
+        for pool in ("max", "avg"):
+            row[pool] = _cell(here[here["pool"] == pool])
+        table.append(row)
+    order = {"clean": -1, WORST: 1}
+    table.sort(key=lambda r: order.get(r["attack"], 0))
+    found = pd.DataFrame(table, columns=["attack", "kind", "budget", "max", "avg"])
+    return found.replace({"attack": NAMES})
+
+
+def _cell(here: pd.DataFrame) -> str:
+    if here.empty:
+        return "not run"
+    if here["whole"].all():
+        return interval_text(*over_seeds(here["accuracy"]))
+    attacked = sum(int(a.sum()) for a in here["attacked"])
+    fooled = sum(int((a & ~c).sum()) for a, c in zip(here["attacked"], here["correct"], strict=True))
+    return f"fooled {fooled} of {attacked} left" if attacked else "none left"
+
+
+def advantage(frame: pd.DataFrame) -> pd.DataFrame:
+    """`paired` for what the answer needs of each battery: clean, as usually attacked, and in the worst case."""
+    wanted = {(space, attack) for space, plain in PLAIN.items() for attack in ("clean", plain, WORST)}
+    kept = [pair in wanted for pair in zip(frame["space"], frame["attack"], strict=True)]
+    return paired(frame.loc[np.array(kept, bool)])
+
+
+def paired(frame: pd.DataFrame) -> pd.DataFrame:
+    """Max minus avg (fraction, paired by seed and image) for every space, eps and attack of the frame.
+
+    Columns: space, eps, attack, seeds, n, max, avg, difference, half (`stats.over_seeds_and_images`).
+    """
+    table = []
+    for (space, eps, attack), here in frame.groupby(["space", "eps", "attack"], sort=False):
+        if not (both := both_pools(here)):
+            continue
+        seeds, a, b = both
+        difference, half = over_seeds_and_images(a - b)
+        row = {"space": space, "eps": eps, "attack": attack, "seeds": len(seeds), "n": a.shape[1]}
+        row |= {"max": a.mean(), "avg": b.mean(), "difference": difference, "half": half}
+        table.append(row)
+    return pd.DataFrame(table, columns=_PAIRED)
+
+
+# What of the curves the answer speaks of: the same images and radius under two attacks, and the two spike spaces.
+ASKED = (
+    *((f"pixel, {attack}", k) for k in (1, 8) for attack in ("PGD-20, weighted twin", "level search")),
+    *(("spike, PGD-20", k) for k in (4, 8)),
+    *(("bit flips", k) for k in (8, 32)),
+)
+
+
+def advantage_on_curves(frame: pd.DataFrame) -> pd.DataFrame:
+    """`paired` at some radii of `curves`; "space" is the threat."""
+    wanted = [pair in ASKED for pair in zip(frame["threat"], frame["radius"], strict=True)]
+    part = frame.loc[np.array(wanted, bool)].rename(columns={"threat": "space", "radius": "eps"})
+    return paired(part.assign(attack="curve"))
+
+
+def advantage_text(found: pd.DataFrame) -> pd.DataFrame:
+    """`advantage` for print: per cent and points."""
+    shown = found[["space", "eps", "attack", "seeds", "n"]].copy()
+    shown["eps"] = [f"{e:g}/255" for e in found["eps"]]
+    for pool in ("max", "avg"):
+        shown[pool] = [f"{100 * a:.1f}" for a in found[pool]]
+    shown["max − avg"] = [interval_text(d, h) for d, h in zip(found["difference"], found["half"], strict=True)]
+    return shown
+
+
+def answer(found: pd.DataFrame) -> list[str]:
+    """The chapter's answer in sentences computed from `advantage`; one a battery."""
+    said = []
+    for (space, eps), part in found.groupby(["space", "eps"], sort=False):
+        by = part.set_index("attack")
+        if PLAIN[space] not in by.index or WORST not in by.index:
+            continue
+        plain, worst = by.loc[PLAIN[space]], by.loc[WORST]
+        chance = max(worst["max"], worst["avg"]) < 1 / CLASSES[SHOWN.dataset]
+        left = "below chance for both pools" if chance else _reading(worst)
+        said.append(
+            f"{space} space, {eps:g}/255: PGD-7 leaves {100 * plain['max']:.1f} % (max) and {100 * plain['avg']:.1f} % "
+            f"(avg), {interval_text(plain['difference'], plain['half'])} points apart; the worst case of all attacks "
+            f"leaves {100 * worst['max']:.1f} % and {100 * worst['avg']:.1f} %, "
+            f"{interval_text(worst['difference'], worst['half'])} points apart: {left} "
+            f"({int(worst['n'])} images, {int(worst['seeds'])} seed{'s' * int(worst['seeds'] > 1)})."
+        )
+    return said or ["No battery has records of both pools yet: nothing can be said."]
+
+
+def answer_on_curves(found: pd.DataFrame) -> list[str]:
+    """The same from `advantage_on_curves`: one sentence a threat and radius."""
+    return [
+        f"{d['space']}, {d['eps']:g}{' flips' if d['space'] == 'bit flips' else '/255'}: {100 * d['max']:.1f} % (max) "
+        f"and {100 * d['avg']:.1f} % (avg) stand, {interval_text(d['difference'], d['half'])} points apart: "
+        f"{_reading(d)} ({int(d['n'])} images, {int(d['seeds'])} seed{'s' * int(d['seeds'] > 1)})."
+        for _, d in found.iterrows()
+    ]
+
+
+def _reading(row: pd.Series) -> str:
+    """Above, below or neither, by the interval; indicative while there are fewer than five seeds."""
+    if abs(row["difference"]) <= row["half"]:
+        return "no difference can be told"
+    word = "max pooling is ahead" if row["difference"] > 0 else "average pooling is ahead"
+    return word + ("" if row["seeds"] >= FIVE_SEEDS else ", indicative")
+
+
+def outsider(root: Path | None = None) -> pd.DataFrame:
+    """One row a network and battery: the worst case, and by how many points an attacker outside lowers it."""
+    table = []
+    for record in records("attacks", root):
+        run, n = Run.from_dict(record["config"]), record["results"]["n"]
+        for b in record["results"]["batteries"]:
+            o = b["outsider"]
+            lowered = 100 * max(o["fooled"].values(), default=0) / n
+            table.append({"pool": run.pool, "seed": run.seed, "space": b["space"], "eps": f"{255 * b['eps']:g}/255",
+                          "images": n, "standing": o["attacked"], "lowered by (points)": lowered})  # fmt: skip
+    return pd.DataFrame(table)
+
+
+def curves(root: Path | None = None) -> pd.DataFrame:
+    """One row a network, threat and radius: accuracy, its Wilson interval, n. Radius 0 is the clean accuracy.
+
+    Columns: run, pool, seed, scale, label, threat, radius (1/255, or flips), accuracy, correct (bool array), low,
+    high, n, chance.
+    """
+    table = []
+    for record in records("curve", root):
+        run = Run.from_dict(record["config"])
+        for threat, least in record["results"]["threats"].items():
+            first, n = np.array(least["first"]), len(least["first"])
+            standing = [(0, first != -2)]
+            standing += [(r, (first == -1) | (first > i)) for i, r in enumerate(least["radii"])]
+            for radius, hits in standing:
+                low, high = wilson(int(hits.sum()), n)
+                head = {"run": run.name, "pool": run.pool, "seed": run.seed, "scale": run.scale}
+                head |= {"label": run.label, "threat": threat}
+                found = {"accuracy": hits.mean(), "correct": hits, "low": low, "high": high}
+                table.append(head | {"radius": radius} | found | {"n": n, "chance": 1 / CLASSES[run.dataset]})
+    return pd.DataFrame(table, columns=_CURVE)
+
+
+def chance_radii(frame: pd.DataFrame) -> pd.DataFrame:
+    """The least recorded radius at which each network's accuracy is at chance or below, by threat; then at zero."""
+    table = []
+    for (threat, run), part in frame.groupby(["threat", "run"], sort=False):
+        row = {"threat": threat, "run": run, "pool": part["pool"].iloc[0], "seed": part["seed"].iloc[0]}
+        for name, level in (("chance", part["chance"].iloc[0]), ("zero", 0.0)):
+            below = part.loc[part["accuracy"] <= level, "radius"]
+            row[name] = below.min() if len(below) else math.nan
+        table.append(row)
+    return pd.DataFrame(table)

@@ -1,0 +1,101 @@
+"""The figures of chapter 5: differences between pools, generalisation, depth, and published defences."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ...stats import FEW
+from ..plots import COLOURS, panels
+from ..tables import DATA, attack_text, network_text
+from ..trail.figures import POOLS
+
+# One panel each: a threat model never shares an axis with another.
+SPACES = {
+    ("spike", "published"): "spike space, published protocol",
+    ("spike", "sound"): "spike space, sound protocol",
+    ("pixel", "sound"): "pixel space, sound protocol",
+}
+
+
+def differences(found: pd.DataFrame) -> Figure:
+    """max − avg in points with its 95 % interval, a row a cell and attack, a panel a threat model.
+
+    `found` is `tables.max_minus_avg`. Filled: interval over seeds and images; hollow: fewer than FEW
+    seeds, over images alone.
+    """
+    clean = found[found["space"] == "clean"]
+    counts = [len(clean) + len(_of(found, key)) for key in SPACES]
+    figure, axes = panels(len(SPACES), 1, (8, 0.24 * sum(counts) + 1.8), sharex=True, height_ratios=counts)
+    for ax, (key, title) in zip(axes, SPACES.items(), strict=True):
+        rows = pd.concat([clean, _of(found, key)]).sort_values(["dataset", "label", "width"], kind="stable")
+        names = []
+        for y, (_, d) in enumerate(rows.iterrows()):
+            mean, half = d["difference"], d["half"]
+            colour = COLOURS[7] if d["space"] == "clean" else COLOURS[0]
+            ax.errorbar(100 * mean, y, xerr=100 * half, fmt="o", ms=4, color=colour, capsize=2,
+                        mfc=colour if d["seeds"] >= FEW else "white")  # fmt: skip
+            names.append(f"{DATA[d['dataset']]}, {network_text(d)}: {attack_text(d)}")
+        ax.axvline(0, color="black", lw=0.8)
+        ax.set_title(title, loc="left")
+        ax.set_yticks(range(len(names)), names, fontsize=6.5)
+        ax.invert_yaxis()
+    axes[-1].set_xlabel("accuracy with max minus with average pooling (points)")
+    return figure
+
+
+def _of(found: pd.DataFrame, key: tuple[str, str]) -> pd.DataFrame:
+    return found[(found["space"] == key[0]) & (found["protocol"] == key[1])]
+
+
+def generalisation(learned: pd.DataFrame) -> Figure:
+    """Test accuracy against the gap train − test, a mark a network, colours the pools, sizes the widths."""
+    figure, (ax,) = panels(1, 1, (5.2, 3.0))
+    for pool, part in learned.groupby("pool", sort=False):
+        colour, marker = POOLS[pool]
+        sizes = 20 * part["width"] / 16
+        ax.scatter(100 * (part["train"] - part["test"]), 100 * part["test"], sizes, color=colour, marker=marker,
+                   alpha=0.8, label=f"{pool} pooling")  # fmt: skip
+    ax.axvline(0, color="black", lw=0.8)
+    ax.set(xlabel="gap between train and test accuracy (points)", ylabel="test accuracy (%)")
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def depth(acc: pd.DataFrame) -> Figure:
+    """Accuracy against depth, a panel a measurement; frame: depth, pool, what, accuracy, low, high (fractions)."""
+    whats = list(dict.fromkeys(acc["what"]))
+    figure, axes = panels(1, len(whats), (2.6 * len(whats) + 0.8, 2.5))
+    for ax, what in zip(axes, whats, strict=True):
+        for pool, part in acc[acc["what"] == what].groupby("pool", sort=False):
+            colour, marker = POOLS[pool]
+            part = part.sort_values("depth")
+            error = [100 * (part["accuracy"] - part["low"]), 100 * (part["high"] - part["accuracy"])]
+            ax.errorbar(part["depth"], 100 * part["accuracy"], yerr=error, fmt=marker + "-", ms=5, lw=1, capsize=2,
+                        color=colour, label=f"{pool} pooling")  # fmt: skip
+        ax.set(title=what, xlabel="layers", xticks=[18, 34, 50], ylim=(0, None))
+    axes[0].set_ylabel("accuracy (%)")
+    axes[-1].legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def defences(reported: pd.DataFrame, ours: pd.DataFrame) -> Figure:
+    """Clean against PGD accuracy (per cent), pixel space: reported (hollow) and measured here (filled).
+
+    `reported` is `beside.defences`; `ours` has dataset, pool, clean, pgd, a row a network.
+    """
+    datasets = [d for d in DATA if d in set(reported["dataset"]) | set(ours["dataset"])]
+    figure, axes = panels(1, len(datasets), (3.4 * len(datasets) + 1.4, 2.9), sharey=True)
+    for ax, dataset in zip(axes, datasets, strict=True):
+        part = reported[reported["dataset"] == dataset]
+        for trained, marker, name in ((True, "s", "adversarially trained"), (False, "D", "not adversarially trained")):
+            some = part[part["adversarial"] == trained]
+            ax.plot(some["clean"], some["pgd"], marker, color=COLOURS[7], mfc="white", ms=5, label=f"reported, {name}")
+        for pool, some in ours[ours["dataset"] == dataset].groupby("pool", sort=False):
+            colour, shape = POOLS[pool]
+            ax.plot(some["clean"], some["pgd"], shape, color=colour, ms=5, label=f"measured here, {pool} pooling")
+        ax.set(title=DATA[dataset], xlabel="clean accuracy (%)")
+    axes[0].set_ylabel("PGD accuracy, 8/255,\npixel space (%)")
+    handles = {label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    axes[-1].legend(handles.values(), handles.keys(), loc="upper left", bbox_to_anchor=(1, 1))
+    return figure

@@ -1,0 +1,47 @@
+"""What is missing on a page: the exact command that records it, and its cost from the recorded runs."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import fields
+from pathlib import Path
+
+from .. import cost, ledger
+from ..config import ALLOWED, PROFILES, Run
+
+ABSENT = "data absent"
+
+
+def command(run: Run) -> str:
+    """The shell command that trains, attacks and measures `run`, from the profile that needs the fewest flags."""
+    calls = []
+    for profile in PROFILES:
+        base = Run.make(profile)
+        flags = [f"--{f.name} {v}" for f in fields(Run) if (v := getattr(run, f.name)) != getattr(base, f.name)]
+        calls.append((len(flags), " ".join(["python -m snnpaper train --profile", profile, *flags])))
+    return min(calls)[1]
+
+
+def time_text(run: Run, root: Path | None = None) -> str:
+    """ "75 h of training on AMD EPYC", or that nothing is recorded to estimate it from.
+
+    Unlike `cost.estimate` it does not depend on the machine that asks, so a page says the same everywhere: the
+    median time per multiply-add over recorded trainings at the nearest width, on the fastest machine there.
+    """
+    _, found = cost.rates(run, ledger.records("train", root))
+    if not found:
+        return "unknown: no run is recorded yet"
+    rate, machine = min((statistics.median(rates), name) for name, rates in found.items())
+    return f"{cost.duration(rate * cost.work(run))} of training on {machine}"
+
+
+def missing(dataset: str, root: Path | None = None, **changes) -> dict[str, str]:
+    """{"command", "cost"} of the run that `changes` describe at the published setting on `dataset`.
+
+    A data set that this version cannot read is "data absent", with the command that will train on it.
+    """
+    if dataset in ALLOWED["dataset"]:
+        run = Run(dataset=dataset, **changes)
+        return {"command": command(run), "cost": time_text(run, root)}
+    text = command(Run(**changes)).replace("--profile paper", f"--profile paper --dataset {dataset}")
+    return {"command": text, "cost": f"{ABSENT}: no reader for its event files yet"}

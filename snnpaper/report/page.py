@@ -1,0 +1,139 @@
+"""What a chapter puts on the page, as HTML text: tables and figures that name their runs, scale and n.
+
+Figures are also written as SVG and PDF to book/_static/figures/, which the page links to.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from .. import ledger
+from ..config import book
+from . import plots, tables
+
+FIGURES = "_static/figures"
+_LONG = 24  # characters; a longer text may be broken
+
+
+def run_link(name: str, text: str | None = None) -> str:
+    """A link to the run's row in the report's list of runs."""
+    return f'<a href="ch10.html#run-{html.escape(name)}">{html.escape(text or name)}</a>'
+
+
+def short_links(names: Iterable[str]) -> str:
+    """ "max 0 1 2; avg 0 1": links by pool and seed, from the names of one cell's runs."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(set(names)):
+        *_, pool, seed, _ = name.split("-")
+        found.setdefault(pool, []).append(run_link(name, seed.removeprefix("s")))
+    return "; ".join(f"{pool} {' '.join(links)}" for pool, links in sorted(found.items(), reverse=True))
+
+
+def origin(part: pd.DataFrame) -> str:
+    """Where numbers come from, as one line that unfolds to the list of runs.
+
+    `part` holds the rows behind them, with the columns run, scale, seed, n and the cell's. What is below the
+    paper's scale or five seeds is called indicative.
+    """
+    scales = sorted(set(part["scale"]))
+    cells = part.groupby([c for c in ("label", "variant", "pool", "width", "epochs") if c in part])["seed"].nunique()
+    seeds = f"{cells.min()}" if cells.min() == cells.max() else f"{cells.min()} to {cells.max()}"
+    images = " or ".join(f"{n:,}" for n in sorted(set(part["n"])))
+    mark = "" if scales == ["paper"] and cells.min() >= tables.FIVE_SEEDS else ", <strong>indicative</strong>"
+    names = sorted(set(part["run"]))
+    head = f"{_count(len(names), 'network')}, {' and '.join(scales)} scale, {_count(seeds, 'seed')} a cell"
+    head += f"; n = {_count(images, 'image')}{mark}"
+    return f"<details><summary>{head}</summary>{', '.join(map(run_link, names))}</details>"
+
+
+def _count(number: int | str, noun: str) -> str:
+    return f"{number} {noun}{'' if str(number) == '1' else 's'}"
+
+
+def table(frame: pd.DataFrame, below: str = "", raw: Iterable[str] = (), group: Iterable[str] = ()) -> str:
+    """The frame as a table with text aligned left; `below` follows it.
+
+    Columns in `raw` hold HTML. Those in `group` are no columns: where their values change, a row over the
+    whole width names them. Long texts may be broken, short ones are not; a column "command" is set as code.
+    """
+    group = list(group)
+    columns = [c for c in frame.columns if c not in group]
+    kinds = {
+        c: "wide" if c in raw or max(map(len, map(str, frame[c])), default=0) > _LONG else "short" for c in columns
+    }
+    lines = [f"<tr>{''.join(f'<th>{html.escape(c)}</th>' for c in columns)}</tr>"]
+    last = None
+    for _, row in frame.iterrows():
+        if group and (now := [str(row[c]) for c in group if str(row[c])]) != last:
+            text, last = " · ".join(map(html.escape, now)), now
+            lines.append(f'<tr class="group"><th colspan="{len(columns)}">{text}</th></tr>')
+        cells = [str(row[c]) if c in raw else html.escape(str(row[c])) for c in columns]
+        cells = [f"<code>{t}</code>" if c == "command" and t else t for c, t in zip(columns, cells, strict=True)]
+        lines.append("<tr>" + "".join(map('<td class="{}">{}</td>'.format, kinds.values(), cells)) + "</tr>")
+    return f'<table class="records"><thead>{lines[0]}</thead><tbody>{"".join(lines[1:])}</tbody></table>{below}'
+
+
+def threat_model(acc: pd.DataFrame, space: str, protocol: str = "sound") -> str:
+    """`tables.trade_off` of one threat model, grouped by network, and where it comes from."""
+    text = tables.trade_off(acc, space, protocol).reset_index()
+    text["images"] = [_count(f"{n:,}", "image") for n in text["images"]]
+    text["seeds"] = [_count(n, "seed") for n in text["seeds"]]
+    used = acc[(acc["space"] == space) & (acc["protocol"] == protocol)]
+    return table(text, origin(used), group=["data", "network", "reading", "seeds", "images"])
+
+
+def reading(row: pd.Series) -> str:
+    """ "reduced scale, indicative; 3 seeds, n = 1,000" of a row with scale, seeds and images; "" when not measured."""
+    if not row["scale"]:
+        return ""
+    seeds = int(row["seeds"])
+    return f"{tables.reading(row['scale'], seeds)}; {_count(seeds, 'seed')}, n = {int(row['images']):,}"
+
+
+def folded(frame: pd.DataFrame, what: str) -> str:
+    """A table behind a line that counts its rows ("3 missing, with command and cost"); nothing for no rows."""
+    if frame.empty:
+        return ""
+    return f"<details><summary>{len(frame)} {html.escape(what)}</summary>{table(frame)}</details>"
+
+
+def under(figure: Figure, name: str, below: str = "") -> str:
+    """Write the figure as <name>.svg and <name>.pdf; returns the links to both, and `below`."""
+    files = plots.save(figure, book() / FIGURES, name)
+    links = " · ".join(f'<a href="{FIGURES}/{f.name}" download>{f.suffix[1:].upper()}</a>' for f in files)
+    return f"<p>Download: {links}</p>{below}"
+
+
+def runs_table(kinds: Iterable[str], root: Path | None = None) -> str:
+    """Every network with a record of one of these kinds, a row each that `run_link` leads to.
+
+    Test accuracy and cost are those of its training record, where it has one; the hardware that of its first.
+    """
+    found: dict[str, dict[str, dict]] = {}
+    for kind in kinds:
+        for record in ledger.records(kind, root):
+            found.setdefault(record["name"], {})[kind] = record
+    head = ("run", "scale", "test (%)", "n", "hardware", "minutes of training", "records in results/")
+    lines = [f"<tr>{''.join(f'<th>{h}</th>' for h in head)}</tr>"]
+    for name, records in sorted(found.items()):
+        any_ = next(iter(records.values()))
+        trained, hardware = records.get("train"), any_["provenance"]["hardware"]
+        values = (
+            ["failed" if "failed" in records else "untrained", "", ""]
+            if trained is None
+            else [
+                any_["scale"],
+                f"{100 * trained['results']['test_accuracy']:.1f}",
+                f"{trained['results']['test_n']:,}",
+            ]
+        )
+        minutes = "" if trained is None else f"{trained['provenance']['wall_seconds'] / 60:.0f}"
+        files = ", ".join(f"{kind}/" for kind in records)
+        cells = [name, *values, hardware["gpu"] or hardware["cpu"], minutes, files]
+        lines.append(f'<tr id="run-{name}">{"".join(f"<td>{html.escape(c)}</td>" for c in cells)}</tr>')
+    return f'<table class="records">{"".join(lines)}</table>'

@@ -1,0 +1,221 @@
+"""Tables of the book: pure functions from the ledger to data frames. Accuracies are fractions."""
+
+from __future__ import annotations
+
+import html
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .. import ledger
+from ..config import Run
+from ..stats import FEW, one_run, over_seeds_and_images, wilson
+
+# What makes two runs one cell of a table: all but the seed. "variant" names every other departure from
+# the published setting.
+CELL = ["dataset", "label", "width", "train_images", "epochs", "batch_size", "variant", "scale", "pool"]
+_MEASURED = ["space", "protocol", "method", "eps"]
+_COLUMNS = ["run", *CELL, "seed", "n", *_MEASURED, "accuracy", "low", "high", "correct"]
+FIVE_SEEDS = 5  # fewer are marked indicative and enter no verdict
+
+
+_VARIANT = {
+    "coding": "{} coding",
+    "T": "T = {}",
+    "surrogate": "{} surrogate",
+    "alpha": "alpha = {:g}",
+    "lr": "learning rate {:g}",
+    "weight_decay": "weight decay {:g}",
+    "count_include_pad": "padding not counted",
+    "precision": "{}",
+}
+
+
+def cell(run: Run) -> dict:
+    """A run's values of the columns CELL; "variant" is empty for the published setting at any scale."""
+    published = Run()
+    differ = [k for k in _VARIANT if getattr(run, k) != getattr(published, k)]
+    variant = ", ".join(_VARIANT[k].format(getattr(run, k)) for k in differ)
+    return {k: variant if k == "variant" else getattr(run, k) for k in CELL}
+
+
+def published(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the published kind of network, at any depth and scale: SEW-ResNet of IF neurons, no variant."""
+    return frame[frame["label"].str.fullmatch(r"SEW-ResNet-\d+") & (frame["variant"] == "")]
+
+
+def accuracies(root: Path | None = None) -> pd.DataFrame:
+    """`accuracies_of` for every network with a robustness record; an empty frame without records.
+
+    Clean accuracy is that on the whole test split, of which the attacked images are the first.
+    """
+    found, trained = (
+        ledger.records("robustness", root),
+        {r["name"]: r["results"] for r in ledger.records("train", root)},
+    )
+    frames = [accuracies_of(Run.from_dict(r["config"]), r["results"], trained.get(r["name"])) for r in found]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=_COLUMNS)
+
+
+def accuracies_of(run: Run, results: dict, trained: dict | None = None) -> pd.DataFrame:
+    """One row per measurement of one network: clean, and each attack.
+
+    `results` is what `experiment.robustness` returns, `trained` its training record's, which has the clean
+    answers on all test images. Columns: run, the cell's columns, seed, n, space (or "clean"), protocol, method,
+    eps (in 1/255), accuracy, low, high (95 % Wilson), correct (bool array over the images).
+    """
+    clean = {"space": "clean", "protocol": "sound", "method": "clean", "eps": 0.0, "correct": results["clean_correct"]}
+    clean["n"] = results["n"]
+    if trained and "test_correct" in trained:
+        clean |= {"correct": trained["test_correct"], "n": trained["test_n"]}
+    rows = []
+    for a in [clean, *results["attacks"]]:
+        hits = ledger.unpack(a["correct"], a.get("n", results["n"]))
+        low, high = wilson(int(hits.sum()), len(hits))
+        head = {"run": run.name, **cell(run), "seed": run.seed, "n": len(hits)}
+        what = {k: a[k] for k in ("space", "protocol", "method")} | {"eps": round(255 * a["eps"])}
+        rows.append(head | what | {"accuracy": hits.mean(), "low": low, "high": high, "correct": hits})
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def both_pools(part: pd.DataFrame) -> tuple[list[int], np.ndarray, np.ndarray] | None:
+    """The seeds that have both pools, and [seeds, images] right under max and under avg; None without such a seed."""
+    one = {pool: p.set_index("seed")["correct"] for pool, p in part.groupby("pool")}
+    seeds = sorted(set(one["max"].index) & set(one["avg"].index)) if set(one) == {"max", "avg"} else []
+    return (seeds, *(np.stack([one[pool][s] for s in seeds]).astype(int) for pool in ("max", "avg"))) if seeds else None
+
+
+def by_seed(part: pd.DataFrame, column: str) -> pd.Series:
+    """max - avg of one column, indexed by the seeds that have both pools; empty without any."""
+    wide = part.pivot(index="seed", columns="pool", values=column).reindex(columns=["max", "avg"]).astype(float)
+    return (wide["max"] - wide["avg"]).dropna()
+
+
+def max_minus_avg(frame: pd.DataFrame) -> pd.DataFrame:
+    """Paired difference max - avg (same images, same seed), a row a cell and attack.
+
+    `difference` and `half` are those of `over_seeds_and_images`, `one_run` is the scatter of single pairs; `runs` are
+    the networks compared.
+    """
+    keys = [k for k in CELL if k != "pool"] + _MEASURED + ["n"]
+    rows = []
+    for values, part in frame.groupby(keys, sort=False):
+        if not (both := both_pools(part)):
+            continue
+        seeds, a, b = both
+        mean, half = over_seeds_and_images(a - b)
+        runs = sorted(part.loc[part["seed"].isin(seeds), "run"])
+        found = {
+            "seeds": len(seeds),
+            "difference": mean,
+            "half": half,
+            "one_run": one_run((a - b).mean(1)),
+            "runs": runs,
+        }
+        rows.append(dict(zip(keys, values, strict=True)) | found)
+    return pd.DataFrame(rows)
+
+
+def training(root: Path | None = None) -> pd.DataFrame:
+    """One row per trained network: cell, seed, accuracies on train, validation and test, hardware, minutes."""
+    rows = []
+    for record in ledger.records("train", root):
+        run, r, p = Run.from_dict(record["config"]), record["results"], record["provenance"]
+        head = {"run": record["name"], **cell(run), "seed": run.seed}
+        reached = {k: r[f"{k}_accuracy"] for k in ("train", "validation", "test")}
+        machine = {"hardware": p["hardware"]["gpu"] or p["hardware"]["cpu"], "minutes": p["wall_seconds"] / 60}
+        rows.append(head | reached | {"n": r["test_n"]} | machine)
+    return pd.DataFrame(rows, columns=["run", *CELL, "seed", "train", "validation", "test", "n", "hardware", "minutes"])
+
+
+def trade_off(frame: pd.DataFrame, space: str, protocol: str = "sound") -> pd.DataFrame:
+    """The printed table of one threat space: clean and each attack, max beside avg and their difference.
+
+    Per cent: mean ± half-width of the 95 % interval over seeds and images; with fewer than FEW seeds the
+    interval over the images alone, in brackets. Fewer than five seeds or a reduced scale is marked indicative.
+    """
+    part = frame[(frame["space"] == "clean") | (frame["space"] == space) & (frame["protocol"] == protocol)]
+    keys = [k for k in CELL if k != "pool"] + _MEASURED + ["n"]
+    rows = []
+    for values, here in part.groupby(keys, sort=False):
+        one, seeds = dict(zip(keys, values, strict=True)), here.groupby("pool").size().min()
+        pools = {pool: accuracy_text(p) for pool, p in here.groupby("pool")}
+        difference = max_minus_avg(here)
+        row = {"data": DATA[one["dataset"]], "network": network_text(one), "attack": attack_text(one)}
+        row |= {pool: pools.get(pool, "missing") for pool in ("max", "avg")}
+        row["max − avg"] = difference_text(difference.iloc[0]) if len(difference) else ""
+        rows.append(row | {"images": one["n"], "seeds": seeds, "reading": reading(one["scale"], seeds)})
+    columns = ["data", "network", "attack", "max", "avg", "max − avg", "images", "seeds", "reading"]
+    return pd.DataFrame(rows, columns=columns).set_index(["data", "network", "attack"])
+
+
+def difference_text(d: pd.Series) -> str:
+    """A difference in points: "1.2 ± 0.4" over seeds and images, or "1.2 [0.8, 1.6]" over images alone."""
+    mean, half = d["difference"], d["half"]
+    if d["seeds"] >= FEW:
+        return interval_text(mean, half)
+    return f"{100 * mean:.1f} [{100 * (mean - half):.1f}, {100 * (mean + half):.1f}]"
+
+
+def reading(scale: str, seeds: int) -> str:
+    """How a row may be read: its scale, and whether that or the number of seeds leaves it without a verdict."""
+    return f"{scale} scale" + ("" if scale == "paper" and seeds >= FIVE_SEEDS else ", indicative")
+
+
+DATA = {"digits": "digits", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "cifar10dvs": "CIFAR10-DVS"}
+
+
+def network_text(one) -> str:
+    """SEW-ResNet-18, width 16, 5 epochs of 10,000 images, rate coding; without images when it is all of them."""
+    text = f"{one['label']}, width {one['width']}, {one['epochs']} epoch{'s' if one['epochs'] > 1 else ''}"
+    text += f" of {one['train_images']:,} images" if one["train_images"] else ""
+    return text + (f", {one['variant']}" if one["variant"] else "")
+
+
+def where(one) -> str:
+    """CIFAR-10, then `network_text`."""
+    return f"{DATA[one['dataset']]}, {network_text(one)}"
+
+
+def attack_text(row) -> str:
+    """clean, FGSM 8/255 or PGD-7 8/255."""
+    return {"clean": "clean", "fgsm": f"FGSM {row['eps']}/255", "pgd": f"PGD-7 {row['eps']}/255"}[row["method"]]
+
+
+def accuracy_text(rows: pd.DataFrame) -> str:
+    """One cell's accuracy in per cent with the interval that its number of seeds allows."""
+    hits = np.stack(list(rows["correct"]))
+    if len(hits) >= FEW:
+        return interval_text(*over_seeds_and_images(hits))
+    low, high = wilson(round(hits.mean() * hits.shape[1]), hits.shape[1])
+    return f"{100 * hits.mean():.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def interval_text(mean: float, half: float) -> str:
+    """ "12.3 ± 0.4" in per cent (points); without ± when one run gives no interval."""
+    return f"{100 * mean:.1f}" + ("" if half != half else f" ± {100 * half:.1f}")
+
+
+def readings(frame: pd.DataFrame) -> list[str]:
+    """What the recorded differences say, in sentences computed from them; one a cell and space.
+
+    Of cells with five seeds of both pools. A difference is called above or below only when its 95 % interval
+    over seeds and images leaves zero out.
+    """
+    found = []
+    for _, d in max_minus_avg(frame).iterrows():
+        if d["method"] == "fgsm" or d["eps"] == 6 or d["seeds"] < FIVE_SEEDS:
+            continue
+        way = "is above" if d["difference"] > d["half"] else "cannot be told from"
+        way = "is below" if d["difference"] < -d["half"] else way
+        what = "Clean" if d["space"] == "clean" else f"{attack_text(d)}, {d['space']} space, {d['protocol']} protocol"
+        size = interval_text(d["difference"], d["half"])
+        where = f"{network_text(d)}, {DATA[d['dataset']]}, {d['seeds']} seeds, {d['n']:,} images"
+        found.append(f"{what}: max pooling {way} average pooling, {size} points ({where}; {d['scale']} scale).")
+    return found or ["No cell has five seeds of both pools yet: nothing can be said."]
+
+
+def bullets(sentences: list[str]) -> str:
+    """The sentences as an HTML list, which a page can also show away from its chapter."""
+    return "<ul>" + "".join(f"<li>{html.escape(s)}</li>" for s in sentences) + "</ul>"
