@@ -8,7 +8,7 @@ from torch import nn
 
 from snnpaper.config import Run
 from snnpaper.nets.coded import evaluated
-from snnpaper.nets.models import SpikingResNet, build, stem_pool
+from snnpaper.nets.models import Conv2d, SpikingResNet, build, stem_pool
 
 
 def library_twin(depth: int, skip: str, pool: str, classes: int = 10) -> nn.Module:
@@ -126,3 +126,64 @@ def test_evaluated_gives_each_module_its_mode_back():
         assert not any(m.training for m in net.modules())
         raise KeyError
     assert net.training and net.layer1.training and not net.bn1.training
+
+
+MAPS = [(1, 1), (1, 2), (2, 1), (2, 2), (2, 3), (3, 3), (4, 4), (1, 5), (8, 6)]
+
+
+@pytest.mark.parametrize("size", MAPS)
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [
+    (1, 1, 0), (1, 2, 0), (3, 1, 1), (3, 2, 1), (7, 2, 3), ((3, 1), (1, 2), (1, 0)), ((5, 3), 1, (2, 1)), (3, 1, 2),
+])  # fmt: skip
+@pytest.mark.parametrize("images", [0, 3])
+def test_our_convolution_is_torch_s(size, kernel, stride, padding, images):
+    g = torch.Generator().manual_seed(0)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        ours, theirs = (c(8, 5, kernel, stride, padding).double().to(memory_format=layout) for c in (Conv2d, nn.Conv2d))
+        theirs.load_state_dict(ours.state_dict())
+        x = torch.randn(images, 8, *size, generator=g, dtype=torch.float64).contiguous(memory_format=layout)
+        x.requires_grad_()
+        a, b = ours(x), theirs(x)
+        upstream = torch.randn(b.shape, generator=g, dtype=b.dtype)
+        torch.testing.assert_close(a, b)
+        grads = [torch.autograd.grad(y, [x, *m.parameters()], upstream) for y, m in ((a, ours), (b, theirs))]
+        torch.testing.assert_close(*grads)
+    if images:
+        torch.testing.assert_close(ours(x[0]), theirs(x[0]))
+
+
+@pytest.mark.parametrize(("size", "stride"), [((2, 2), 1), ((2, 2), 2), ((1, 2), 1), ((4, 3), 1)])
+def test_our_convolution_differentiates_twice(size, stride):
+    torch.manual_seed(0)
+    conv = Conv2d(2, 3, 3, stride, 1).double()
+    x, weight = torch.randn(2, 2, *size, dtype=torch.float64).requires_grad_(), conv.weight.detach().requires_grad_()
+    inputs = (x, weight)
+
+    def function(x, weight):
+        return torch.func.functional_call(conv, {"weight": weight}, (x,))
+
+    assert torch.autograd.gradcheck(function, inputs) and torch.autograd.gradgradcheck(function, inputs)
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_our_convolution_keeps_torch_s_types(autocast):
+    ours, theirs = Conv2d(8, 8, 3, 1, 1), nn.Conv2d(8, 8, 3, 1, 1)
+    theirs.load_state_dict(ours.state_dict())
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        a, b = ours(x := torch.randn(4, 8, 2, 2)), theirs(x)
+    assert a.dtype == b.dtype == (torch.bfloat16 if autocast else torch.float32)
+    torch.testing.assert_close(a, b)
+
+
+def test_a_map_smaller_than_the_kernel_is_refused_as_torch_does():
+    with pytest.raises(RuntimeError, match="[Kk]ernel size"):
+        Conv2d(8, 8, 3)(torch.zeros(1, 8, 2, 2))
+
+
+@pytest.mark.parametrize("size", [(48, 32), (32, 48), (64, 16)])
+def test_images_need_not_be_square(size):
+    g = torch.Generator().manual_seed(0)
+    x = (torch.rand(3, 2, 3, *size, generator=g) < 0.5).double()
+    run = Run.make("demo", width=4)
+    fast, plain = (build(run, engine).double() for engine in ("fast", "plain"))
+    torch.testing.assert_close(fast(x), plain(x), rtol=1e-9, atol=1e-11)
