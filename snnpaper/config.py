@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from .nets import pools
+
 
 def home() -> Path:
     """The folder of results/, zoo/ and the unfinished runs/: SNNPAPER_HOME, else the checkout."""
@@ -29,7 +31,6 @@ ALLOWED: dict[str, tuple] = {
     "arch": ("resnet18", "resnet34", "resnet50"),
     "skip": ("sew", "spiking", "none"),
     "neuron": ("IF", "ReLU"),
-    "pool": ("max", "avg"),
     "coding": ("phase", "weighted_phase", "rate", "latency", "direct"),
     "surrogate": ("atan", "sigmoid", "rectangular", "triangular"),
     "precision": ("fp32", "bf16"),
@@ -61,8 +62,9 @@ class Run:
     """Everything that decides a trained network; the defaults are the published setting.
 
     `weight_decay` is 1e-3 as in the published code; we have not seen it in the paper. `train_images`
-    0 means the whole training split. `count_include_pad` matters for average pooling only and follows
-    the published code, which leaves torch's default.
+    0 means the whole training split. `pool` is a name of `nets.pools`, in its one spelling afterwards.
+    `count_include_pad` matters for average pooling only and follows the published code, which leaves torch's
+    default; pool "avg/nopad" is the same as "avg" without it, and that is how a run holds it.
     """
 
     dataset: str = "cifar10"
@@ -90,6 +92,10 @@ class Run:
             raise ValueError("; ".join(problems))
         for f in fields(self):  # 2 and 2.0 are one value, and so one hash
             object.__setattr__(self, f.name, type(f.default)(getattr(self, f.name)))
+        object.__setattr__(self, "pool", pools.find(self.pool).name)
+        if self.pool == "avg/nopad":
+            object.__setattr__(self, "pool", "avg")
+            object.__setattr__(self, "count_include_pad", False)
 
     @classmethod
     def make(cls, profile: str = "demo", **changes: Any) -> Run:
@@ -123,9 +129,15 @@ class Run:
         return hashlib.sha256(json.dumps(changed, sort_keys=True).encode()).hexdigest()[:10]
 
     @property
+    def pooling(self) -> str:
+        """The pool's name in `nets.pools`: `pool`, or "avg/nopad" where averages do not count the padding."""
+        return "avg/nopad" if self.pool == "avg" and not self.count_include_pad else self.pool
+
+    @property
     def name(self) -> str:
-        """Readable front, unique end: cifar10-sew18-w16-max-s0-0123456789."""
-        front = f"{self.dataset}-{self.skip}{self.arch.removeprefix('resnet')}-w{self.width}-{self.pool}"
+        """Readable front, unique end, legal as a file's name: cifar10-sew18-w16-max-s0-0123456789."""
+        pool = pools.find(self.pool).safe
+        front = f"{self.dataset}-{self.skip}{self.arch.removeprefix('resnet')}-w{self.width}-{pool}"
         return f"{front}-s{self.seed}-{self.hash}"
 
     @property
@@ -195,6 +207,11 @@ def _flag(text: str) -> bool:
 
 def _problem(name: str, value: Any) -> str | None:
     """What is wrong with one value and what is allowed, or None."""
+    if name == "pool":
+        try:
+            return pools.find(value) and None
+        except ValueError as err:
+            return str(err)
     if name in ALLOWED:
         if value in ALLOWED[name]:
             return None

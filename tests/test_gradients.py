@@ -7,10 +7,11 @@ import torch
 import torch.nn.functional as F
 
 from snnpaper.attacks.bits import BUDGETS, flips_needed
-from snnpaper.attacks.gradients import POOLS, Backward, backward, share_among_ties
+from snnpaper.attacks.gradients import POOLS, Backward, backward
 from snnpaper.attacks.levels import best_levels, level_search
 from snnpaper.attacks.sapgd import sapgd, step_sizes
 from snnpaper.config import Run
+from snnpaper.nets import pools
 from snnpaper.nets.coded import PixelModel
 from snnpaper.nets.coding import encode
 from snnpaper.nets.models import build
@@ -61,8 +62,7 @@ def test_only_the_backward_pass_changes_and_only_inside(pool, choice, net, spike
     with backward(net, choice):
         attacked, own = gradient(net, spikes)
     assert torch.equal(logits, attacked)
-    same = choice.pool == {"max": "max", "avg": "average"}[pool]
-    if same:
+    if choice.pool == pool:
         torch.testing.assert_close(own, g)
     else:
         assert not torch.allclose(own, g)
@@ -77,21 +77,12 @@ def test_a_chosen_surrogate_is_that_of_a_network_built_with_it(net, spikes):
     torch.testing.assert_close(g, gradient(other.eval(), spikes)[1])
 
 
-def test_ties_share_and_a_single_maximum_takes_all():
-    x = torch.tensor([[0.0, 1.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 3.0]]).view(
-        1, 1, 4, 4
-    )
-    grad = torch.tensor([[2.0, 4.0], [8.0, 16.0]]).view(1, 1, 2, 2)
-    back = share_among_ties(x, grad, (2, 2), (2, 2), (0, 0))[0, 0]
-    assert back.tolist() == [[0, 1, 1, 1], [0, 1, 1, 1], [2, 2, 0, 0], [2, 2, 0, 16]]
-
-
 def test_ties_with_padding_equal_max_pooling_where_there_are_none():
     x = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)).requires_grad_()
     y = F.max_pool2d(x, 3, 2, 1)
     weight = torch.rand(y.shape, generator=torch.Generator().manual_seed(1))
     (expected,) = torch.autograd.grad((y * weight).sum(), x)
-    torch.testing.assert_close(share_among_ties(x.detach(), weight, (3, 3), (2, 2), (1, 1)), expected)
+    torch.testing.assert_close(pools.gradient("ties").pull_back(x.detach(), weight, pools.STEM), expected)
 
 
 def test_assg_is_its_equations():
@@ -201,7 +192,7 @@ def test_without_momentum_level_search_forgets(net):
     ("bad", "message"),
     [
         ({"surrogate": "step"}, "surrogate is 'step'; allowed: atan"),
-        ({"pool": "min"}, "pool is 'min'; allowed: max, ties, average"),
+        ({"pool": "min"}, "pool is 'min'; allowed: max, avg, ties"),
         ({"alpha": 0.0}, "alpha is 0.0; allowed: more than 0"),
     ],
 )

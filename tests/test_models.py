@@ -7,8 +7,9 @@ from spikingjelly.activation_based.model import sew_resnet, spiking_resnet
 from torch import nn
 
 from snnpaper.config import Run
+from snnpaper.nets import pools
 from snnpaper.nets.coded import evaluated
-from snnpaper.nets.models import Conv2d, SpikingResNet, build, stem_pool
+from snnpaper.nets.models import Conv2d, SpikingResNet, build
 
 
 def library_twin(depth: int, skip: str, pool: str, classes: int = 10) -> nn.Module:
@@ -91,18 +92,10 @@ def test_no_skip_has_no_shortcut_and_relu_twin_no_spikes():
     }
 
 
-def test_average_pool_counts_the_padding_only_when_told():
-    x = torch.ones(1, 1, 16, 16)
-    assert stem_pool("avg", True)(x)[0, 0, 0, 0] == pytest.approx(4 / 9)
-    assert stem_pool("avg", False)(x)[0, 0, 0, 0] == 1
-    with pytest.raises(ValueError, match="'median'; allowed: max, avg"):
-        stem_pool("median")
-
-
 def test_max_pool_routes_ties_to_the_first_element_in_both_memory_layouts():
     for layout in (torch.contiguous_format, torch.channels_last):
         x = torch.zeros(1, 2, 8, 8).contiguous(memory_format=layout).requires_grad_()
-        stem_pool("max")(x).sum().backward()
+        pools.module("max")(x).sum().backward()
         # Window (i, j) covers rows 2i-1..2i+1: its first element inside the image is (max(2i-1, 0), ...).
         first = [max(2 * i - 1, 0) for i in range(4)]
         expected = torch.zeros(8, 8)

@@ -10,15 +10,16 @@ import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from unittest.mock import patch
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..nets import pools
 from ..nets.neurons import IF, SURROGATES, V_TH, normed
 
-POOLS = ("max", "ties", "average")
+POOLS = ("max", "ties", "avg")  # of the entries of `nets.pools`, the gradients that an attack tries
 # The published defaults of ASSG: decay of both running statistics, weight of the deviation, and the bound on
 # the expected vanishing degree, of which this is half.
 DECAY, RELAX, HALF_BOUND = 0.9, 1.5, 0.425
@@ -29,9 +30,9 @@ class Backward:
     """One choice of backward pass; the default is the network's own.
 
     `surrogate` and `alpha` replace those of every IF neuron; `adaptive` takes ASSG instead (Wang et al.,
-    arXiv 2512.22522). `pool` is how a pool's gradient is shared out: "max" to the first maximum of each
-    window, "ties" equally among all its maxima, "average" equally over the window. Raises ValueError
-    naming what is allowed.
+    arXiv 2512.22522). `pool` is whose gradient a pool has, an entry of `nets.pools.TABLE`: "max" gives all to
+    the first maximum of each window, "ties" shares equally among its maxima, "avg" over the window. Raises
+    ValueError naming what is allowed.
     """
 
     surrogate: str | None = None
@@ -40,9 +41,10 @@ class Backward:
     adaptive: bool = False
 
     def __post_init__(self) -> None:
-        for name, allowed in (("surrogate", tuple(SURROGATES)), ("pool", POOLS)):
-            if (value := getattr(self, name)) is not None and value not in allowed:
-                raise ValueError(f"{name} is {value!r}; allowed: {', '.join(allowed)} or None")
+        if self.surrogate is not None and self.surrogate not in SURROGATES:
+            raise ValueError(f"surrogate is {self.surrogate!r}; allowed: {', '.join(SURROGATES)} or None")
+        if self.pool is not None:
+            pools.gradient(self.pool)
         if self.alpha is not None and self.alpha <= 0:
             raise ValueError(f"alpha is {self.alpha}; allowed: more than 0")
 
@@ -58,52 +60,10 @@ def backward(net: nn.Module, choice: Backward) -> Iterator[nn.Module]:
                 for name in ("surrogate", "alpha"):
                     if (value := getattr(choice, name)) is not None:
                         changes.enter_context(patch.object(module, name, value))
-            elif isinstance(module, nn.MaxPool2d | nn.AvgPool2d) and choice.pool:
-                changes.enter_context(patch.object(module, "forward", _Shared(module, choice.pool)))
+            elif isinstance(module, nn.MaxPool2d | nn.AvgPool2d | pools.Pool) and choice.pool:
+                how = (module.forward, pools.gradient(choice.pool), pools.Window.of(module))
+                changes.enter_context(patch.object(module, "forward", partial(pools.with_gradient, *how)))
         yield net
-
-
-class _Shared:
-    """A pool's forward pass with another pool's backward pass."""
-
-    def __init__(self, pool: nn.Module, how: str) -> None:
-        self.forward, self.how = pool.forward, how
-        self.window = [_both(getattr(pool, k)) for k in ("kernel_size", "stride", "padding")]
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return _Pool.apply(x, self)
-
-
-class _Pool(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, pool):
-        ctx.save_for_backward(x)
-        ctx.pool = pool
-        return pool.forward(x)
-
-    @staticmethod
-    def backward(ctx, grad):
-        (x,), pool = ctx.saved_tensors, ctx.pool
-        if pool.how == "ties":
-            return share_among_ties(x, grad, *pool.window), None
-        other = F.max_pool2d if pool.how == "max" else F.avg_pool2d
-        with torch.enable_grad():
-            x = x.detach().requires_grad_()
-            return torch.autograd.grad(other(x, *pool.window), x, grad)[0], None
-
-
-def share_among_ties(x: Tensor, grad: Tensor, kernel, stride, padding) -> Tensor:
-    """Gradient [N,C,H,W] of a max pool over x, divided equally among all maxima of each window.
-
-    `grad` [N,C,h,w] is the gradient at the pool's output. Padding is never a maximum.
-    """
-    top, left = padding
-    wide = F.pad(x, (left, left, top, top), value=-math.inf)
-    columns = F.unfold(wide, kernel, stride=stride).unflatten(1, (x.shape[1], -1))  # [N,C,k*k,windows]
-    tied = (columns == columns.amax(2, keepdim=True)).to(grad)
-    shares = tied / tied.sum(2, keepdim=True) * grad.flatten(2).unsqueeze(2)
-    back = F.fold(shares.flatten(1, 2), wide.shape[-2:], kernel, stride=stride)
-    return back[..., top : back.shape[-2] - top, left : back.shape[-1] - left]
 
 
 class _Adaptive:
@@ -150,7 +110,3 @@ class _AdaptiveIF(torch.autograd.Function):
         for t in range(len(h) - 2, -1, -1):
             delta[t] += delta[t + 1] * carry[t]
         return delta, None
-
-
-def _both(value) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else tuple(value)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..config import Run
+from ..nets import pools
 from ..nets.coded import PixelModel, SpikeModel
 from ..nets.coding import encode
 from ..nets.data import CLASSES
@@ -84,8 +85,8 @@ def choices(net: nn.Module, run: Run) -> list[Backward]:
     """Backward passes other than the network's own: surrogates where there are neurons, and ways to share a pool."""
     own = Backward(run.surrogate, run.alpha)
     spiking = any(isinstance(m, IF) for m in net.modules())
-    pools = [how for how in POOLS if how != {"max": "max", "avg": "average"}[run.pool]]
-    return [c for c in SURROGATES if spiking and c != own] + [Backward(pool=how) for how in pools]
+    others = [how for how in POOLS if how != pools.find(run.pool).back.name]
+    return [c for c in SURROGATES if spiking and c != own] + [Backward(pool=how) for how in others]
 
 
 def _split(found: list[Stage]) -> list:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import ALLOWED, Run
+from . import pools
 from .data import CLASSES
 from .neurons import IF
 
@@ -130,7 +131,6 @@ class SpikingResNet(nn.Module):
         arch: str = "resnet18",
         width: int = 64,
         pool: str = "max",
-        count_include_pad: bool = True,
         skip: str = "sew",
         neuron: str = "IF",
         surrogate: str = "atan",
@@ -148,10 +148,10 @@ class SpikingResNet(nn.Module):
             return nn.ReLU() if neuron == "ReLU" else IF(surrogate, alpha, skip != "spiking", plain=plain)
 
         bottleneck, conv = arch == "resnet50", nn.Conv2d if plain else Conv2d
-        self.conv1 = conv(3, width, 7, 2, 3, bias=False)
+        self.conv1 = conv(3, width, *pools.find(pool).there.entry.stem, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.sn1 = make()
-        self.maxpool = stem_pool(pool, count_include_pad)
+        self.maxpool = pools.module(pool)  # SpikingJelly's name for it, whatever it is
         inp = width
         for i, depth in enumerate(DEPTHS[arch]):
             out = width * 2**i * (4 if bottleneck else 1)
@@ -174,19 +174,6 @@ class SpikingResNet(nn.Module):
             return self.fc(x.mean(dim=(-2, -1))).mean(0).to(spikes.dtype)
 
 
-def stem_pool(pool: str, count_include_pad: bool = True) -> nn.Module:
-    """The network's one pooling layer: 3x3, stride 2, padding 1.
-
-    With `count_include_pad` (torch's default, and the published code's) average windows that overlap the
-    border still divide by 9. Raises ValueError on another pool.
-    """
-    if pool == "max":
-        return nn.MaxPool2d(3, 2, 1)
-    if pool == "avg":
-        return nn.AvgPool2d(3, 2, 1, count_include_pad=count_include_pad)
-    raise ValueError(f"pool is {pool!r}; allowed: max, avg")
-
-
 def build(run: Run, engine: str = "fast") -> SpikingResNet:
     """The untrained network of a run, initialised from its seed without touching the global stream.
 
@@ -197,7 +184,7 @@ def build(run: Run, engine: str = "fast") -> SpikingResNet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
         net = SpikingResNet(
-            CLASSES[run.dataset], run.arch, run.width, run.pool, run.count_include_pad, run.skip, run.neuron,
-            run.surrogate, run.alpha, run.precision, engine == "plain",
+            CLASSES[run.dataset], run.arch, run.width, run.pooling, run.skip, run.neuron, run.surrogate,
+            run.alpha, run.precision, engine == "plain",
         )  # fmt: skip
     return net if engine == "plain" else net.to(memory_format=torch.channels_last)

@@ -41,7 +41,7 @@ def measure(net: nn.Module, run: Run, images: Images) -> dict:
         hits = train_mode_attack(net, run, images, Attack(space="spike", method=method, eps=EPS, protocol="published"))
         rows.append({"method": method, "accuracy": hits.float().mean().item(), "correct": ledger.pack(hits)})
     out = {"n": len(images), "eps": EPS, "train mode": rows}
-    if run.pool == "avg":
+    if isinstance(net.maxpool, nn.AvgPool2d):
         other = copy.deepcopy(net)
         other.maxpool.count_include_pad = not run.count_include_pad
         hits = correct(other, images.x, images.y, run.coding, run.T)
