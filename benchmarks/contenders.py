@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from spikingjelly.activation_based import encoding, functional, neuron, surrogate
 from torch import Tensor, nn
 
-from snnpaper.attacks.early import pgd_any_iterate
+from snnpaper.attacks.pgd import pgd_any_iterate
 from snnpaper.attacks.standard import Attack, threat
 from snnpaper.config import Run
 from snnpaper.nets.coding import PHASES

@@ -32,11 +32,11 @@ from IPython.display import HTML
 from myst_nb import glue
 
 from snnpaper import config, ledger, zoo
-from snnpaper.attacks.early import pgd_any_iterate
+from snnpaper.attacks.pgd import pgd_any_iterate
 from snnpaper.attacks.ensemble import predictions, step
 from snnpaper.attacks.gradients import Backward, backward
 from snnpaper.attacks.levels import level_search
-from snnpaper.attacks.spiking import target
+from snnpaper.attacks.spiking_ensemble import target
 from snnpaper.audit import checks
 from snnpaper.audit.evidence import evidence, slack
 from snnpaper.measure.codings import EPS, IMAGES

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from snnpaper.attacks import spiking
+from snnpaper.attacks import spiking_ensemble
 from snnpaper.config import Run
 from snnpaper.nets.models import build
 from snnpaper.report.attacks import budgets, protocol_tables, tables
@@ -15,7 +15,7 @@ RUN = Run.make("demo", width=4)
 
 def test_every_attack_has_a_budget_that_its_code_keeps():
     net = build(RUN).eval()
-    names = [s.name for space in ("pixel", "spike") for s in spiking.stages(net, RUN, space, 0.03, {"ReLU twin": net})]
+    names = [s.name for space in ("pixel", "spike") for s in spiking_ensemble.stages(net, RUN, space, 0.03, {"ReLU twin": net})]
     assert all(budgets.budget(name) for name in names)
     assert budgets.budget("clean") == budgets.budget(tables.WORST) == ""
     said = {

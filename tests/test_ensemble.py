@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from snnpaper import ledger, zoo
-from snnpaper.attacks import spiking
+from snnpaper.attacks import spiking_ensemble
 from snnpaper.attacks.ensemble import Stage, generic, noise, pgd, predictions, worst_case
-from snnpaper.attacks.outside import auto_pgd
+from snnpaper.attacks.art import auto_pgd
 from snnpaper.audit import generic as audit
 from snnpaper.audit.evidence import Evidence
 from snnpaper.config import Run
@@ -83,13 +83,13 @@ def test_the_audit_of_a_stranger_s_network(linear):
 
 def test_a_spiking_network_is_attacked_with_every_choice():
     net = build(RUN).eval()
-    names = [s.name for s in spiking.stages(net, RUN, "pixel", 8 / 255, {"another seed": net})]
+    names = [s.name for s in spiking_ensemble.stages(net, RUN, "pixel", 8 / 255, {"another seed": net})]
     for name in ("PGD-20, weighted twin", "PGD-20, smoothed twin", "level search, 100 steps", "transfer: another seed",
                  "PGD-20, atan 8", "PGD-20, triangular 1", "PGD-20, pool ties", "PGD-20, pool average",
                  "SA-PGD-100, ASSG", "AutoAttack", "HopSkipJump"):  # fmt: skip
         assert name in names
     assert "PGD-20, atan 2" not in names and "PGD-20, pool max" not in names  # the network's own
-    relu = [s.name for s in spiking.stages(build(RUN.but(neuron="ReLU")), RUN.but(neuron="ReLU"), "spike", 0.1, {})]
+    relu = [s.name for s in spiking_ensemble.stages(build(RUN.but(neuron="ReLU")), RUN.but(neuron="ReLU"), "spike", 0.1, {})]
     assert not any("atan" in name or "twin" in name or "level" in name for name in relu)
 
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from snnpaper import ledger, zoo
 from snnpaper.attacks.gradients import _Adaptive
-from snnpaper.attacks.spiking import stages
+from snnpaper.attacks.spiking_ensemble import stages
 from snnpaper.attacks.standard import Attack
 from snnpaper.config import Run
 from snnpaper.measure import protocol

@@ -15,7 +15,7 @@ import torchattacks
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from .early import pgd_any_iterate
+from .pgd import pgd_any_iterate
 from .sapgd import sapgd
 
 QUERIES = 500  # of Square, an image

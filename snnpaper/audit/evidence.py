@@ -14,7 +14,7 @@ import torch.nn.functional as F
 import torchattacks
 from torch import Tensor, nn
 
-from ..attacks.early import pgd_any_iterate
+from ..attacks.pgd import pgd_any_iterate
 from ..attacks.ensemble import Connected, library, noise, pgd, predictions, step
 
 STEPS = 20

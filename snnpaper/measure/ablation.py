@@ -12,10 +12,10 @@ import time
 from torch import Tensor, nn
 
 from .. import command, ledger, zoo
-from ..attacks.early import pgd_any_iterate
+from ..attacks.pgd import pgd_any_iterate
 from ..attacks.ensemble import predictions, step
 from ..attacks.levels import level_search
-from ..attacks.spiking import target
+from ..attacks.spiking_ensemble import target
 from ..config import Run
 from ..nets import data
 from ..nets.data import Images

@@ -1,6 +1,6 @@
 """python -m snnpaper.measure.attacks [--only KIND] RUN_NAME...: the attack records of networks in zoo/.
 
-"attacks": every attack of `spiking.stages` on 200 test images in two threat spaces at two radii, the checks
+"attacks": every attack of `spiking_ensemble.stages` on 200 test images in two threat spaces at two radii, the checks
 on the first 50 of them, and an attacker outside the ensemble. "curve": on 500 images, the least radius (or
 number of bit flips) that fools each, and what its gradient looks like. A record that exists is left alone.
 """
@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from .. import command, ledger, sparsity, zoo
 from ..attacks.bits import BUDGETS, flips_needed
-from ..attacks.early import pgd_any_iterate
+from ..attacks.pgd import pgd_any_iterate
 from ..attacks.ensemble import predictions, step, worst_case
 from ..attacks.gradients import backward
 from ..attacks.levels import level_search
-from ..attacks.outside import auto_pgd
-from ..attacks.spiking import choices, name_of, stages, target
+from ..attacks.art import auto_pgd
+from ..attacks.spiking_ensemble import choices, name_of, stages, target
 from ..audit import checks
 from ..audit.evidence import evidence
 from ..config import Run

@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .. import command, ledger, zoo
-from ..attacks.early import pgd_any_iterate
-from ..attacks.spiking import target
+from ..attacks.pgd import pgd_any_iterate
+from ..attacks.spiking_ensemble import target
 from ..config import Run
 from ..nets import data
 from ..nets.data import Images

@@ -11,8 +11,8 @@ import pandas as pd
 from torch import nn
 
 from ...attacks.ensemble import DRAWS, IN_AUTOATTACK, QUERIES, autoattack
-from ...attacks.outside import EVALUATIONS, ITERATIONS
-from ...attacks.spiking import SHORT
+from ...attacks.art import EVALUATIONS, ITERATIONS
+from ...attacks.spiking_ensemble import SHORT
 
 # The budgets of the published AutoAttack (Croce & Hein 2020, arXiv 2003.01690), and ART's own of HopSkipJump.
 STANDARD = {"steps": 100, "queries": 5000, "iterations": 50, "evaluations": 10_000}

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from snnpaper.attacks.early import pgd_any_iterate
+from snnpaper.attacks.pgd import pgd_any_iterate
 from snnpaper.config import Run
 from snnpaper.nets.models import build
 
@@ -71,7 +71,7 @@ def test_a_captured_attack_is_the_eager_attack(attacked, monkeypatch):
     model, x, y = (copy.deepcopy(a).to("cuda") for a in attacked)
     settings = {"eps": 6 / 255, "alpha": 2 / 255, "steps": 5, "batch_size": 16}
     a = pgd_any_iterate(model, x, y, **settings)
-    monkeypatch.setattr("snnpaper.attacks.early.Captured", lambda step, *args, **kwargs: step)
+    monkeypatch.setattr("snnpaper.attacks.pgd.Captured", lambda step, *args, **kwargs: step)
     b = pgd_any_iterate(model, x, y, **settings)
     assert torch.equal(a[0], b[0])
     torch.testing.assert_close(a[1], b[1])

@@ -17,7 +17,7 @@ from ..nets.neurons import IF
 from .ensemble import Find, Stage, generic, pgd
 from .gradients import POOLS, Backward, backward
 from .levels import level_search
-from .outside import hop_skip_jump
+from .art import hop_skip_jump
 from .sapgd import sapgd
 
 SHORT = 20  # steps of the attacks that come in many variants
