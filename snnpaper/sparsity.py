@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .config import Run
-from .nets.coding import encode
+from .nets.coded import CodedNet, evaluated
 from .nets.data import Images
+from .nets.hooks import tensors_at
 from .nets.models import Block
 from .nets.neurons import IF
 
@@ -36,64 +36,56 @@ def measures(g: Tensor) -> dict[str, Tensor]:
     return out | {"norm": l2.sqrt(), "effective": torch.where(l2 > 0, l1.square() / l2, 0.0)}
 
 
-def activation_gradients(net: nn.Module, run: Run, images: Images, training: bool, batch_size: int = 16) -> list[dict]:
+def activation_gradients(coded: CodedNet, images: Images, training: bool, batch_size: int = 16) -> list[dict]:
     """Rows {layer, kind, size, <measure>_mean, <measure>_std} in the order of the forward pass.
 
     Each row is about d p_y / d (output of that layer), over all T steps, per image; "input" is the coded
     tensor. With `training`, BatchNorm uses batch statistics, so an image's gradient is that of the
     batch's summed p_y, as an attack in train mode sees it. The network is left as it was.
     """
-    net = copy.deepcopy(net).train(training).requires_grad_(False)
-    kept: dict[str, Tensor] = {}
-    kinds = {name: type(m).__name__ for name, m in net.named_modules() if isinstance(m, _PROBED)}
-    for name in kinds:
-        net.get_submodule(name).register_forward_hook(lambda m, i, out, name=name: kept.__setitem__(name, _keep(out)))
+    net = copy.deepcopy(coded.net).train(training).requires_grad_(False)
+    probed = {name: m for name, m in net.named_modules() if isinstance(m, _PROBED)}
+    kinds = {"input": "input"} | {name: type(m).__name__ for name, m in probed.items()}
     parts: dict[str, list[dict[str, Tensor]]] = {}
-    for i in range(0, len(images), batch_size):
-        x, y = images.x[i : i + batch_size], images.y[i : i + batch_size]
-        kept.clear()
-        kept["input"] = _keep(encode(x, run.coding, run.T).requires_grad_())
-        true_class(net(kept["input"]), y).sum().backward()
-        for name, tensor in kept.items():
-            parts.setdefault(name, []).append(measures(_per_image(tensor.grad, run.T, len(x))))
-    sizes = {name: _per_image(tensor, run.T, len(x))[0].numel() for name, tensor in kept.items()}
-    return [
-        {"layer": name, "kind": kinds.get(name, "input"), "size": sizes[name]} | _summary(parts[name]) for name in kept
-    ]
+    with tensors_at(probed) as outputs:
+        for x, y in zip(images.x.split(batch_size), images.y.split(batch_size), strict=True):
+            spikes = coded.encode(x).requires_grad_()
+            true_class(net(spikes), y).sum().backward()
+            passed = {"input": spikes} | outputs
+            for name, tensor in passed.items():
+                parts.setdefault(name, []).append(measures(_per_image(tensor.grad, coded.T, len(x))))
+    sizes = {name: _per_image(tensor, coded.T, len(x))[0].numel() for name, tensor in passed.items()}
+    return [{"layer": name, "kind": kinds[name], "size": sizes[name]} | _summary(parts[name]) for name in passed]
 
 
-def weight_gradients(net: nn.Module, run: Run, images: Images, training: bool, batch_size: int = 16) -> list[dict]:
+def weight_gradients(coded: CodedNet, images: Images, training: bool, batch_size: int = 16) -> list[dict]:
     """The same rows for d p_y / d weight of every convolution and linear layer, one image at a time."""
-    net = copy.deepcopy(net).train(training)
-    weights = {n: p for n, p in net.named_parameters() if p.ndim > 1}
+    coded = copy.deepcopy(coded).train(training)
+    weights = {n: p for n, p in coded.net.named_parameters() if p.ndim > 1}
     parts: dict[str, list[dict[str, Tensor]]] = {n: [] for n in weights}
-    for i in range(0, len(images), batch_size):
-        p = true_class(net(encode(images.x[i : i + batch_size], run.coding, run.T)), images.y[i : i + batch_size])
-        for one in p:
+    for x, y in zip(images.x.split(batch_size), images.y.split(batch_size), strict=True):
+        for one in true_class(coded(x), y):
             grads = torch.autograd.grad(one, list(weights.values()), retain_graph=True)
             for name, g in zip(weights, grads, strict=True):
                 parts[name].append(measures(g[None]))
     return [{"layer": n, "kind": "weight", "size": w.numel()} | _summary(parts[n]) for n, w in weights.items()]
 
 
-def live_share(net: nn.Module, run: Run) -> dict[str, float]:
+def live_share(net: nn.Module) -> dict[str, float]:
     """For every weight of more than one dimension, the share of its entries that ever meet an input.
 
     A 3x3 kernel on a 1x1 map meets the image with its centre only; the rest meets padding, always, so its
-    gradient is zero for every image. Keys are parameter names, as in `weight_gradients`.
+    gradient is zero for every image. Keys are parameter names, as in `weight_gradients`; `net` maps spikes
+    [T,N,3,32,32] to logits.
     """
-    sizes: dict[str, torch.Size] = {}
-    net = copy.deepcopy(net).eval()
-    for name, m in net.named_modules():
-        if isinstance(m, nn.Conv2d):
-            m.register_forward_hook(lambda m, i, out, name=name: sizes.__setitem__(name, i[0].shape[-2:]))
-    with torch.no_grad():
-        net(torch.zeros(run.T, 1, 3, 32, 32))
+    convolutions = {name: m for name, m in net.named_modules() if isinstance(m, nn.Conv2d)}
+    with torch.no_grad(), evaluated(net), tensors_at(convolutions, inputs=True) as inputs:
+        net(torch.zeros(1, 1, 3, 32, 32))
     live = {n: 1.0 for n, p in net.named_parameters() if p.ndim > 1}
-    for name, size in sizes.items():
-        conv = net.get_submodule(name)
+    for name, conv in convolutions.items():
         kernel = torch.ones(1, 1, *conv.kernel_size, requires_grad=True)
-        F.conv2d(torch.ones(1, 1, *size), kernel, stride=conv.stride, padding=conv.padding).sum().backward()
+        one = torch.ones(1, 1, *inputs[name].shape[-2:])
+        F.conv2d(one, kernel, stride=conv.stride, padding=conv.padding).sum().backward()
         live[f"{name}.weight"] = (kernel.grad != 0).float().mean().item()
     return live
 
@@ -101,11 +93,6 @@ def live_share(net: nn.Module, run: Run) -> dict[str, float]:
 def true_class(logits: Tensor, y: Tensor) -> Tensor:
     """p_y per image, [N]."""
     return logits.softmax(1).gather(1, y[:, None])[:, 0]
-
-
-def _keep(t: Tensor) -> Tensor:
-    t.retain_grad()
-    return t
 
 
 def _per_image(t: Tensor, T: int, n: int) -> Tensor:

@@ -17,14 +17,13 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from .config import Run, home
-from .nets.coded import correct, encoded_logits
+from .nets.coded import CodedNet, correct
 from .nets.data import Images, epoch_batches
 from .nets.graph import Captured
-from .nets.models import build
 
 _SAVE_EVERY = 60.0  # seconds between checkpoints
 
@@ -42,7 +41,7 @@ class OutOfTime(RuntimeError):
 
 
 class Trainer:
-    """The training of one run, a step at a time; afterwards `net` is the network and `curves` its history.
+    """The training of one run, a step at a time; afterwards `coded` is the network and `curves` its history.
 
     `curves` has a row {epoch, loss, train_accuracy, validation_accuracy} an epoch; train accuracy is measured
     on the batches as they are learnt from. The test split is not looked at. With `checkpoint`, the state
@@ -67,8 +66,8 @@ class Trainer:
             raise ValueError(
                 f"batch_size is {run.batch_size}; allowed: at most {len(self.images)}, the training images"
             )
-        self.net = build(run, engine).to(device).train()
-        self.optimiser = optimiser_of(run, self.net)
+        self.coded = CodedNet.of(run, engine).to(device).train()
+        self.optimiser = optimiser_of(run, self.coded)
         self.epoch, self.step, self.sums = 0, 0, torch.zeros(2, device=device)
         self.curves: list[dict] = []
         self.seconds, self._saved = 0.0, time.monotonic()
@@ -111,7 +110,7 @@ class Trainer:
         if self.images.x.is_cuda:
             torch.cuda.synchronize(self.images.x.device)  # steps may still run on another stream
         state = {
-            "net": self.net.state_dict(),
+            "net": self.coded.net.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "progress": (self.epoch, self.step, self.sums, self.curves, self.seconds),
         }
@@ -127,9 +126,9 @@ class Trainer:
 
     def _one(self, x: Tensor, y: Tensor) -> Tensor:
         if not self._capture:
-            return train_step(self.net, self.optimiser, self.run, x, y)
+            return train_step(self.coded, self.optimiser, x, y)
         if self._captured is None:
-            self._captured = captured_step(self.net, self.optimiser, self.run, x, y)
+            self._captured = captured_step(self.coded, self.optimiser, x, y)
         return self._captured(x, y)
 
     def _end_epoch(self) -> None:
@@ -138,7 +137,7 @@ class Trainer:
             self.forget()
             lower = f"try a smaller lr than {self.run.lr}"
             raise Diverged(f"{self.run.name}: the loss is {loss} in epoch {self.epoch + 1}; {lower}", self.seconds)
-        held = correct(self.net, self.validation.x, self.validation.y, self.run.coding, self.run.T)
+        held = correct(self.coded, self.validation)
         row = {"epoch": self.epoch + 1, "loss": loss, "train_accuracy": accuracy}
         self.curves.append(row | {"validation_accuracy": held.float().mean().item()})
         self.epoch, self.step, self._batches = self.epoch + 1, 0, None
@@ -150,7 +149,7 @@ class Trainer:
         if (epoch, step) > (self.run.epochs, 0):  # of a longer training, which this one must not set back
             self._path = None
             return
-        self.net.load_state_dict(state["net"])
+        self.coded.net.load_state_dict(state["net"])
         self.optimiser.load_state_dict(state["optimiser"])
         for group in self.optimiser.param_groups:  # the checkpoint may be another device's or engine's
             group["capturable"] = self.images.x.is_cuda
@@ -183,7 +182,7 @@ def train(
                 raise OutOfTime(f"{run.name}: stopped in epoch {trainer.epoch + 1} of {run.epochs}")
             trainer.advance()
             bar.update()
-    trainer.net.eval()
+    trainer.coded.eval()
     return trainer
 
 
@@ -203,15 +202,15 @@ def drawn_from(seed: int) -> Iterator[None]:
         yield
 
 
-def optimiser_of(run: Run, net: nn.Module) -> torch.optim.Optimizer:
+def optimiser_of(run: Run, coded: CodedNet) -> torch.optim.Optimizer:
     """Adam with the run's learning rate and (coupled) weight decay."""
     options = {"betas": (0.9, 0.999), "weight_decay": run.weight_decay, "fused": True}
-    return torch.optim.Adam(net.parameters(), lr=run.lr, capturable=next(net.parameters()).is_cuda, **options)
+    return torch.optim.Adam(coded.parameters(), lr=run.lr, capturable=next(coded.parameters()).is_cuda, **options)
 
 
-def train_step(net: nn.Module, optimiser: torch.optim.Optimizer, run: Run, x: Tensor, y: Tensor) -> Tensor:
+def train_step(coded: CodedNet, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor) -> Tensor:
     """One update; returns [summed loss, number correct] without waiting for the device."""
-    logits = encoded_logits(net, x, run.coding, run.T)
+    logits = coded(x)
     loss = F.cross_entropy(logits, y)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
@@ -219,11 +218,11 @@ def train_step(net: nn.Module, optimiser: torch.optim.Optimizer, run: Run, x: Te
     return torch.stack([loss.detach() * len(y), (logits.argmax(1) == y).sum()])
 
 
-def captured_step(net: nn.Module, optimiser: torch.optim.Optimizer, run: Run, x: Tensor, y: Tensor) -> Captured:
+def captured_step(coded: CodedNet, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor) -> Captured:
     """`train_step` as one CUDA graph, for batches of the shapes of x and y."""
 
     def state() -> list[Tensor]:
         moments = [t for p in optimiser.state.values() for t in p.values()]
-        return [*net.state_dict().values(), *moments]
+        return [*coded.state_dict().values(), *moments]
 
-    return Captured(lambda x, y: train_step(net, optimiser, run, x, y), (x, y), state)
+    return Captured(lambda x, y: train_step(coded, optimiser, x, y), (x, y), state)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from . import ledger
 from .config import Run, home
+from .nets.coded import CodedNet
 from .nets.data import Images
-from .nets.models import build
 from .stats import wilson
 
 _SHARD = 15 * 2**20  # bytes; a file of a source tree should stay small
@@ -44,9 +44,9 @@ def sha256(net: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def origin(net: nn.Module, images: Images) -> dict[str, str]:
+def origin(coded: CodedNet, images: Images) -> dict[str, str]:
     """What a measurement follows from, for its record: checksums of the network and of the images."""
-    return {"weights_sha256": sha256(net), "data_sha256": images.sha256}
+    return {"weights_sha256": sha256(coded.net), "data_sha256": images.sha256}
 
 
 def save(run: Run, net: nn.Module) -> None:
@@ -79,7 +79,7 @@ Trained in {p["wall_seconds"] / 60:.0f} min on {p["hardware"]["gpu"] or p["hardw
 code {str(p["code"]["commit"])[:10]}.
 
     from snnpaper import zoo
-    run, net = zoo.load("{run.name}")  # checks the checksum; spikes [T,N,3,32,32] -> logits
+    run, coded = zoo.load("{run.name}")  # checks the checksum; uint8 images [N,3,32,32] -> logits
 
 Made to study gradients and attacks. Not a classifier to deploy: it has no defence against attacks.
 
@@ -91,8 +91,8 @@ Licence: MIT.
 """)
 
 
-def load(name: str, device: str | torch.device = "cpu") -> tuple[Run, nn.Module]:
-    """The run and its network, in eval mode, by run name.
+def load(name: str, device: str | torch.device = "cpu") -> tuple[Run, CodedNet]:
+    """The run and its coded network, in eval mode, by run name.
 
     Raises ledger.LedgerError without a training record and ZooError when the weights are absent or
     differ from the checksum in that record.
@@ -102,14 +102,14 @@ def load(name: str, device: str | torch.device = "cpu") -> tuple[Run, nn.Module]
     files = sorted(folder().glob(f"{name}.safetensors")) or sorted(folder().glob(f"{name}-*.safetensors"))
     if not files:
         raise ZooError(f"no weights of {name} in zoo/; train them with `python -m snnpaper train` and its config")
-    net = build(run)
+    coded = CodedNet.of(run)
     try:
-        net.load_state_dict({k: v for f in files for k, v in load_file(f).items()})
+        coded.net.load_state_dict({k: v for f in files for k, v in load_file(f).items()})
     except (SafetensorError, RuntimeError) as err:  # cut off, a pointer instead of the file, or other weights
         raise ZooError(f"the weights of {name} cannot be read: {err}; fetch zoo/ again") from None
-    if sha256(net) != record["provenance"]["weights_sha256"]:
+    if sha256(coded.net) != record["provenance"]["weights_sha256"]:
         raise ZooError(f"the weights of {name} differ from the checksum in its record; fetch zoo/ again")
-    return run, net.to(device).eval()
+    return run, coded.to(device).eval()
 
 
 def _halves(net: nn.Module) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from snnpaper.nets import neurons
 from snnpaper.nets.neurons import IF, SURROGATES, V_TH, if_reference
 
 COMPACT = ("rectangular", "triangular")
-VARIANTS = [(name, detach, soft) for name in SURROGATES for detach in (True, False) for soft in (False, True)]
+VARIANTS = [(name, detach) for name in SURROGATES for detach in (True, False)]
 
 
 def current(T, n, dtype, seed, mean=0.3, spread=0.6):
@@ -35,16 +35,16 @@ def same(a, b, relative=1e-6):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize(("name", "detach", "soft"), VARIANTS)
+@pytest.mark.parametrize(("name", "detach"), VARIANTS)
 @pytest.mark.parametrize("T", [1, 2, 10])
-def test_fused_equals_reference(T, name, detach, soft, dtype):
+def test_fused_equals_reference(T, name, detach, dtype):
     for alpha in (0.5, 2.0, 8.0):
         x = current(T, 400, dtype, seed=T)
         upstream = current(T, 400, dtype, seed=99, mean=0.0)
-        fused = spikes_and_gradient(IF(name, alpha, detach, soft), x, upstream)
+        fused = spikes_and_gradient(IF(name, alpha, detach), x, upstream)
         assert 0 < fused[0].mean() < 1
         # The two sum in another order: single precision is held to a few units in the last place.
-        same(fused, spikes_and_gradient(IF(name, alpha, detach, soft, plain=True), x, upstream))
+        same(fused, spikes_and_gradient(IF(name, alpha, detach, plain=True), x, upstream))
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
@@ -57,13 +57,13 @@ def test_fused_equals_reference(T, name, detach, soft, dtype):
     seed=st.integers(0, 10_000),
 )
 def test_fused_equals_reference_on_any_shape(T, shape, variant, alpha, mean, seed):
-    name, detach, soft = variant
+    name, detach = variant
     g = torch.Generator().manual_seed(seed)
     x = mean + torch.randn(T, *shape, dtype=torch.float64, generator=g)
     upstream = torch.randn(T, *shape, dtype=torch.float64, generator=g)
     same(
-        spikes_and_gradient(IF(name, alpha, detach, soft), x, upstream),
-        spikes_and_gradient(lambda x: if_reference(x, name, alpha, detach, soft), x, upstream),
+        spikes_and_gradient(IF(name, alpha, detach), x, upstream),
+        spikes_and_gradient(lambda x: if_reference(x, name, alpha, detach), x, upstream),
         relative=1e-10,
     )
 
@@ -80,13 +80,10 @@ def test_fused_takes_any_memory_layout(layout):
 
 
 @pytest.mark.parametrize("detach", [True, False])
-@pytest.mark.parametrize("soft", [True, False])
-def test_equals_spikingjelly(detach, soft):
+def test_equals_spikingjelly(detach):
     x, upstream = current(10, 500, torch.float32, seed=1), current(10, 500, torch.float32, seed=2)
-    theirs = neuron.IFNode(
-        surrogate_function=surrogate.ATan(), detach_reset=detach, step_mode="m", v_reset=None if soft else 0.0
-    )
-    same(spikes_and_gradient(IF("atan", 2.0, detach, soft), x, upstream), spikes_and_gradient(theirs, x, upstream))
+    theirs = neuron.IFNode(surrogate_function=surrogate.ATan(), detach_reset=detach, step_mode="m")
+    same(spikes_and_gradient(IF("atan", 2.0, detach), x, upstream), spikes_and_gradient(theirs, x, upstream))
 
 
 def hard_wired_gradient(x, upstream, gate):

@@ -7,29 +7,27 @@ from torch import Tensor, nn
 
 from .ensemble import Connected, Find
 
-ITERATIONS, EVALUATIONS = 3, 100  # of HopSkipJump; ART's own are 50 and 10,000
+# Of HopSkipJump, and the most it spends an iteration on one estimate of the direction; ART's own are 50 and 10,000
+ITERATIONS, EVALUATIONS = 3, 100
 
 
-def hop_skip_jump(eps: float, classes: int, iterations: int = ITERATIONS, queries: int = EVALUATIONS) -> Find:
-    """HopSkipJump: sees only the predicted class. Its input is then brought into the ball.
-
-    `queries` is the most an iteration spends on one estimate of the direction.
-    """
+def hop_skip_jump(eps: float, classes: int) -> Find:
+    """HopSkipJump: sees only the predicted class. Its input is then brought into the ball."""
 
     def make(evasion, classifier):
         return evasion.HopSkipJump(
-            classifier, norm="inf", max_iter=iterations, max_eval=queries, init_eval=50, init_size=50, verbose=False
+            classifier, norm="inf", max_iter=ITERATIONS, max_eval=EVALUATIONS, init_eval=50, init_size=50, verbose=False
         )
 
     return _art(make, eps, classes)
 
 
-def auto_pgd(eps: float, classes: int, loss: str = "cross_entropy", steps: int = 50, restarts: int = 1) -> Find:
+def auto_pgd(eps: float, classes: int, loss: str, steps: int = 50) -> Find:
     """ART's Auto-PGD; `loss` is "cross_entropy" or "difference_logits_ratio"."""
 
     def make(evasion, classifier):
         return evasion.AutoProjectedGradientDescent(
-            classifier, eps=eps, eps_step=2 * eps, max_iter=steps, nb_random_init=restarts, batch_size=50,
+            classifier, eps=eps, eps_step=2 * eps, max_iter=steps, nb_random_init=1, batch_size=50,
             loss_type=loss, verbose=False,
         )  # fmt: skip
 

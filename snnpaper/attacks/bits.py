@@ -29,14 +29,14 @@ def _batch(model: nn.Module, s: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     for before, budget in zip((0, *BUDGETS), (*BUDGETS, None), strict=True):
         point = code[work].requires_grad_()
         logits = model(point)
-        standing = logits.argmax(1) == y[work]
-        needed[work[~standing]] = before
-        if budget is None or not standing.any():
+        robust = logits.argmax(1) == y[work]
+        needed[work[~robust]] = before
+        if budget is None or not robust.any():
             break
         (g,) = torch.autograd.grad(F.cross_entropy(logits, y[work], reduction="sum"), point)
         gain = (g * (1 - 2 * point.detach())).flatten(1)
         gain[(code[work] != s[work]).flatten(1)] = -torch.inf
-        work, gain = work[standing], gain[standing]
+        work, gain = work[robust], gain[robust]
         chosen = gain.topk(budget - before).indices
         flat = code[work].flatten(1)
         code[work] = flat.scatter(1, chosen, 1 - flat.gather(1, chosen)).view_as(code[work])

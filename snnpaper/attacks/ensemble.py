@@ -41,13 +41,13 @@ class Stage:
 
 @dataclass
 class Outcome:
-    """Which images withstand what: `clean` and `standing` bool [N], `adversarial` [N,...] the worst input of each.
+    """Which images withstand what: `clean` and `robust` bool [N], `adversarial` [N,...] the worst input of each.
 
     `rows` has one entry a stage: name, kind, whole, and `attacked` and `correct`, bool [N].
     """
 
     clean: Tensor
-    standing: Tensor
+    robust: Tensor
     adversarial: Tensor
     rows: list[dict] = field(default_factory=list)
 
@@ -58,13 +58,13 @@ def step(eps: float, steps: int) -> float:
 
 
 def pgd(eps: float, steps: int, restarts: int = 1) -> Find:
-    """Worst iterate of PGD over restarts; later restarts see only the images that still stand."""
+    """Worst iterate of PGD over restarts; later restarts see only the images not yet fooled."""
 
     def find(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         found, left = x.clone(), torch.arange(len(x), device=x.device)
         for seed in range(restarts):
-            standing, found[left] = pgd_any_iterate(model, x[left], y[left], eps, step(eps, steps), steps, seed)
-            left = left[standing]
+            robust, found[left] = pgd_any_iterate(model, x[left], y[left], eps, step(eps, steps), steps, seed)
+            left = left[robust]
         return found
 
     return find
@@ -136,16 +136,16 @@ def worst_case(
     clean = predictions(model, x) == y
     outcome = Outcome(clean, clean.clone(), x.clone())
     for stage in tqdm(stages, disable=not progress, desc="attacks"):
-        attacked = clean if stage.whole else outcome.standing.clone()
+        attacked = clean if stage.whole else outcome.robust.clone()
         i, correct = attacked.nonzero()[:, 0], attacked.clone()
         if len(i):
             with stage.context():
                 candidates = stage.find(model, x[i], y[i]).detach()
             _inside(candidates, x[i], eps, stage.name)
             correct[i] = predictions(model, candidates) == y[i]
-            new = i[outcome.standing[i] & ~correct[i]]
-            outcome.adversarial[new] = candidates[~correct[i] & outcome.standing[i]]
-            outcome.standing[new] = False
+            new = i[outcome.robust[i] & ~correct[i]]
+            outcome.adversarial[new] = candidates[~correct[i] & outcome.robust[i]]
+            outcome.robust[new] = False
         head = {"name": stage.name, "kind": stage.kind, "whole": stage.whole}
         outcome.rows.append(head | {"attacked": attacked, "correct": correct})
     return outcome

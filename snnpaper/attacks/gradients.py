@@ -90,11 +90,10 @@ class _Adaptive:
 class _AdaptiveIF(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, layer):
-        h, v, soft = torch.empty_like(x), torch.zeros_like(x[0]), layer.neurons.soft_reset
+        h, v = torch.empty_like(x), torch.zeros_like(x[0])
         for t in range(len(x)):
             torch.add(v, x[t], out=h[t])
-            fired = (h[t] >= V_TH).to(x)
-            v = h[t] - V_TH * fired if soft else h[t] * (1 - fired)
+            v = h[t] * (h[t] < V_TH)
         ctx.save_for_backward(h, layer.alpha(h - V_TH))
         ctx.neurons = layer.neurons
         return (h >= V_TH).to(x)
@@ -102,10 +101,10 @@ class _AdaptiveIF(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad):
         h, alpha = ctx.saved_tensors
-        slope, soft = alpha / 2 / (1 + (math.pi / 2 * alpha * (h - V_TH)).square()), ctx.neurons.soft_reset
-        carry = torch.ones_like(h) if soft else (h < V_TH).to(h)  # d v[t] / d h[t]
+        slope = alpha / 2 / (1 + (math.pi / 2 * alpha * (h - V_TH)).square())
+        carry = (h < V_TH).to(h)  # d v[t] / d h[t]
         if not ctx.neurons.detach_reset:
-            carry = carry - slope * (V_TH if soft else h)
+            carry = carry - slope * h
         delta = grad * slope
         for t in range(len(h) - 2, -1, -1):
             delta[t] += delta[t + 1] * carry[t]

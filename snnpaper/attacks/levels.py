@@ -1,32 +1,31 @@
-"""Level search: an attack on coded images that needs no stand-in for the code's derivative.
+"""Level search: an attack on coded images that needs no BPDA surrogate for the code's derivative.
 
 The network is linear to first order in the coded tensor, and a pixel has only a few admissible 8-bit
 levels. So the best level of every pixel for the linearised network is found by trying them all: the code
-itself is used, not a smooth twin of it. What BPDA must guess, this attack knows.
+itself is used, and nothing smooth in its place. What BPDA must guess, this attack knows.
 """
 
 from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..nets.coding import encode, twin_slope
+from ..nets.coded import CodedNet
+from ..nets.coding import bpda_slope
 
 DECAY = 0.75  # of the gradients of earlier steps
 
 
 def level_search(
-    net: nn.Module,
-    coding: str,
-    T: int,
+    coded: CodedNet,
     x: Tensor,
     y: Tensor,
     levels: int,
     steps: int = 20,
     share: float = 0.5,
     decay: float = DECAY,
-    twin: str | None = None,
+    bpda: str | None = None,
     seed: int = 0,
     batch_size: int = 50,
 ) -> Tensor:
@@ -35,37 +34,37 @@ def level_search(
     Each step takes the gradient g of the cross-entropy by the coded tensor, averages it with the earlier
     ones, and moves a random `share` of the pixels to the level u within the ball and 0..255 that maximises
     sum_t g[t] code[t](u). A step of one level can thus flip all the planes that it is worth flipping.
-    With a `twin` (`coding.encode_image`) the same optimiser follows BPDA's derivative instead, and moves a pixel
-    to the end of the ball where that points; `decay` 0 is no average. Raises ValueError for a random code, whose
-    levels have no fixed spike train.
+    With `bpda`, the name of a surrogate (`coding.encode_image`), the same optimiser follows that derivative of the
+    code instead, and moves a pixel to the end of the ball where it points; `decay` 0 is no average. Raises
+    ValueError for a random code, whose levels have no fixed spike train.
     """
-    if coding == "rate":
+    if coded.coding == "rate":
         raise ValueError("the rate code draws its spikes; allowed: phase, weighted_phase, latency, direct")
-    table = encode(torch.arange(256, dtype=torch.uint8, device=x.device), coding, T)  # [T,256]
+    table = coded.encode(torch.arange(256, dtype=torch.uint8, device=x.device))  # [T,256]
     generator = torch.Generator().manual_seed(seed)
     found = x.clone()
     for i in torch.arange(len(x), device=x.device).split(batch_size):
-        found[i] = _batch(net, coding, T, x[i], y[i], table, levels, steps, share, decay, twin, generator)
+        found[i] = _batch(coded, x[i], y[i], table, levels, steps, share, decay, bpda, generator)
     return found
 
 
-def _batch(net, coding, T, x, y, table, levels, steps, share, decay, twin, generator) -> Tensor:
-    adversarial, momentum = x.clone(), torch.zeros((T, *x.shape), device=x.device)
+def _batch(coded, x, y, table, levels, steps, share, decay, bpda, generator) -> Tensor:
+    adversarial, momentum = x.clone(), torch.zeros((coded.T, *x.shape), device=x.device)
     work = torch.arange(len(x), device=x.device)
     for step in range(steps + 1):
-        spikes = encode(adversarial[work], coding, T).requires_grad_(step < steps)
-        logits = net(spikes)
-        standing = logits.argmax(1) == y[work]
-        if step == steps or not standing.any():
+        spikes = coded.encode(adversarial[work]).requires_grad_(step < steps)
+        logits = coded.net(spikes)
+        robust = logits.argmax(1) == y[work]
+        if step == steps or not robust.any():
             break
         (g,) = torch.autograd.grad(F.cross_entropy(logits, y[work], reduction="sum"), spikes)
-        work, g = work[standing], g[:, standing]
+        work, g = work[robust], g[:, robust]
         momentum[:, work] = decay * momentum[:, work] + g / g.abs().mean((0, 2, 3, 4), keepdim=True).clamp(min=1e-30)
         moved = torch.rand(x[work].shape, generator=generator).to(x.device) < share
-        if twin is None:
+        if bpda is None:
             best = best_levels(momentum[:, work], x[work], table, levels)
         else:  # linear in the level, so that one end of the ball is best
-            slope = (momentum[:, work] * twin_slope(adversarial[work], coding, T, twin)).sum(0)
+            slope = (momentum[:, work] * bpda_slope(adversarial[work], coded.coding, coded.T, bpda)).sum(0)
             best = (x[work].int() + levels * slope.sign().int()).clamp(0, 255).to(torch.uint8)
         adversarial[work] = torch.where(moved, best, adversarial[work])
     return adversarial

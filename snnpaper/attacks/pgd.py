@@ -1,4 +1,4 @@
-"""PGD that stops at the first iterate that fools: for worst cases, where nothing after it can matter.
+"""PGD any of whose iterates counts: for worst cases, where nothing after the first that fools can matter.
 
 The published attack (`standard`) keeps the last iterate of the whole batch; this one asks whether any
 iterate fools, and so may leave solved images alone and keep its batches full of unsolved ones.
@@ -35,24 +35,24 @@ def pgd_any_iterate(
     gradient = _gradient(model, x, y, batch_size)
     noise = torch.rand(x.shape, generator=torch.Generator().manual_seed(seed)).to(x)
     adversarial = (x + eps * (2 * noise - 1)).clamp(0, 1)
-    standing = torch.ones(len(x), dtype=torch.bool, device=x.device)
+    robust = torch.ones(len(x), dtype=torch.bool, device=x.device)
     for step in range(steps + 1):
-        work = standing.nonzero()[:, 0] if early_exit else torch.arange(len(x), device=x.device)
+        work = robust.nonzero()[:, 0] if early_exit else torch.arange(len(x), device=x.device)
         if not len(work):
             break
         for i in work.split(batch_size):
             point = adversarial[i]
             if step == steps:
                 with torch.no_grad():
-                    standing[i] &= model(point).argmax(1) == y[i]
+                    robust[i] &= model(point).argmax(1) == y[i]
                 continue
             logits, grad = gradient(point, y[i])
-            standing[i] &= logits.argmax(1) == y[i]
+            robust[i] &= logits.argmax(1) == y[i]
             moved = point + alpha * grad.sign()
             moved = torch.min(torch.max(moved, x[i] - eps), x[i] + eps).clamp(0, 1)
-            keep = standing[i].view(-1, *[1] * (x.ndim - 1))
+            keep = robust[i].view(-1, *[1] * (x.ndim - 1))
             adversarial[i] = torch.where(keep, moved, point)
-    return standing, adversarial
+    return robust, adversarial
 
 
 def _gradient(model: nn.Module, x: Tensor, y: Tensor, batch_size: int):

@@ -8,16 +8,13 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ..config import Run
 from ..nets import pools
-from ..nets.coded import PixelModel, SpikeModel
-from ..nets.coding import encode
-from ..nets.data import CLASSES
+from ..nets.coded import CodedNet
 from ..nets.neurons import IF
+from .art import hop_skip_jump
 from .ensemble import Find, Stage, generic, pgd
 from .gradients import POOLS, Backward, backward
 from .levels import level_search
-from .art import hop_skip_jump
 from .sapgd import sapgd
 
 SHORT = 20  # steps of the attacks that come in many variants
@@ -27,46 +24,30 @@ SURROGATES = (
 )
 
 
-def target(net: nn.Module, run: Run, x: Tensor, space: str, twin: str = "smoothed") -> tuple[nn.Module, Tensor]:
-    """The attacked function and its input in [0,1] for uint8 images [N,C,H,W]; space "pixel" or "spike"."""
-    if space == "pixel":
-        return PixelModel(net, run.coding, run.T, twin).eval(), x.float() / 255
-    return SpikeModel(net, run.T).eval(), SpikeModel.fold(encode(x, run.coding, run.T))
+def stages(coded: CodedNet, space: str, eps: float, sources: dict[str, CodedNet], sweep: bool = True) -> list[Stage]:
+    """All attacks on a coded network in one threat space, from cheap to costly.
 
-
-def stages(
-    net: nn.Module, run: Run, space: str, eps: float, sources: dict[str, nn.Module], sweep: bool = True
-) -> list[Stage]:
-    """All attacks on `net` in one threat space, from cheap to costly.
-
-    In pixel space the first rows use the weighted twin, as in the literature, and the costly ones the
-    smoothed twin. `sources` are other networks of the same code, by name, for transfer. With `sweep` every
-    other backward pass is tried on every image, else only on those that stand.
+    In pixel space the first rows use the weighted BPDA surrogate, as in the literature; the costly ones use that
+    of the model which is attacked. `sources` are other networks of the same code, by name, for transfer. With
+    `sweep` every other backward pass is tried on every image, else only on those not yet fooled.
     """
-    pixel, classes = space == "pixel", CLASSES[run.dataset]
-    plain, *costly = _split(generic(eps, classes, restarts=2))
-    short = pgd(eps, SHORT)
-
-    def by_twin(twin: str) -> nn.Module:
-        return PixelModel(net, run.coding, run.T, twin).eval()
-
-    rows = [on(by_twin("weighted"), s, ", weighted twin") if pixel and s.kind == "gradient" else s for s in plain]
+    pixel = space == "pixel"
+    plain, *costly = _split(generic(eps, coded.classes, restarts=2))
+    short, by = pgd(eps, SHORT), partial(coded.threat, "pixel")
+    rows = [on(by("weighted"), s, ", weighted twin") if pixel and s.kind == "gradient" else s for s in plain]
     if pixel:
-        rows += [
-            on(by_twin(t), Stage(f"PGD-{SHORT}, {t} twin", "gradient", short, True)) for t in ("identity", "smoothed")
-        ]
-        rows += [Stage(f"level search, {SHORT} steps", "gradient", _levels(net, run, eps, SHORT), True)]
+        rows += [on(by(b), Stage(f"PGD-{SHORT}, {b} twin", "gradient", short, True)) for b in ("identity", "smoothed")]
+        rows += [Stage(f"level search, {SHORT} steps", "gradient", _levels(coded, eps, SHORT), True)]
     for name, source in sources.items():
-        source = PixelModel(source, run.coding, run.T, "smoothed") if pixel else SpikeModel(source, run.T)
-        rows.append(on(source.eval(), Stage(f"transfer: {name}", "transfer", short, True)))
-    for choice in choices(net, run):
-        with_it = partial(backward, net, choice)
+        rows.append(on(source.threat(space, "smoothed"), Stage(f"transfer: {name}", "transfer", short, True)))
+    for choice in choices(coded):
+        with_it = partial(backward, coded, choice)
         rows.append(Stage(f"PGD-{SHORT}, {name_of(choice)}", "gradient", short, sweep, with_it))
     if pixel:
-        rows.append(Stage("level search, 100 steps", "gradient", _levels(net, run, eps, 100, seed=1)))
-    adaptive = partial(backward, net, Backward(adaptive=True))
+        rows.append(Stage("level search, 100 steps", "gradient", _levels(coded, eps, 100, seed=1)))
+    adaptive = partial(backward, coded, Backward(adaptive=True))
     rows.append(Stage("SA-PGD-100, ASSG", "gradient", lambda m, x, y: sapgd(m, x, y, eps), context=adaptive))
-    return [*rows, *costly, Stage("HopSkipJump", "black box", hop_skip_jump(eps, classes))]
+    return [*rows, *costly, Stage("HopSkipJump", "black box", hop_skip_jump(eps, coded.classes))]
 
 
 def on(model: nn.Module, stage: Stage, suffix: str = "") -> Stage:
@@ -81,12 +62,12 @@ def name_of(choice: Backward) -> str:
     return f"{choice.surrogate} {choice.alpha:g}"
 
 
-def choices(net: nn.Module, run: Run) -> list[Backward]:
+def choices(net: nn.Module) -> list[Backward]:
     """Backward passes other than the network's own: surrogates where there are neurons, and ways to share a pool."""
-    own = Backward(run.surrogate, run.alpha)
-    spiking = any(isinstance(m, IF) for m in net.modules())
-    others = [how for how in POOLS if how != pools.find(run.pool).back.name]
-    return [c for c in SURROGATES if spiking and c != own] + [Backward(pool=how) for how in others]
+    neurons = [m for m in net.modules() if isinstance(m, IF)]
+    own = [Backward(m.surrogate, m.alpha) for m in neurons]
+    own += [Backward(pool=how) for m in net.modules() if (how := pools.gradient_of(m))]
+    return [c for c in [*(SURROGATES if neurons else ()), *(Backward(pool=how) for how in POOLS)] if c not in own]
 
 
 def _split(found: list[Stage]) -> list:
@@ -94,9 +75,9 @@ def _split(found: list[Stage]) -> list:
     return [[s for s in found if s.whole], *(s for s in found if not s.whole)]
 
 
-def _levels(net: nn.Module, run: Run, eps: float, steps: int, seed: int = 0) -> Find:
+def _levels(coded: CodedNet, eps: float, steps: int, seed: int = 0) -> Find:
     def find(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         grey = (255 * x).round().to(torch.uint8)
-        return level_search(net, run.coding, run.T, grey, y, round(255 * eps), steps, seed=seed).float() / 255
+        return level_search(coded, grey, y, round(255 * eps), steps, seed=seed).float() / 255
 
     return find

@@ -16,16 +16,15 @@ import torch
 import torchattacks
 from torch import Tensor, nn
 
-from ..config import Run
-from ..nets.coded import PixelModel, SpikeModel
-from ..nets.coding import TWINS, encode
+from ..nets.coded import SPACES, CodedNet, evaluated
+from ..nets.coding import BPDA, BPDA_SURROGATES
 from ..nets.data import Images
 
 _CHOICES = {
-    "space": ("pixel", "spike"),
+    "space": SPACES,
     "method": ("fgsm", "pgd"),
     "protocol": ("sound", "published"),
-    "twin": TWINS,
+    "bpda": BPDA_SURROGATES,
 }
 
 
@@ -33,8 +32,8 @@ _CHOICES = {
 class Attack:
     """One attack. `eps` and `alpha` (the step) are L-infinity distances on the [0,1] scale.
 
-    The defaults are the paper's: eps 8/255, step 0.01, 7 steps, random start, last iterate. `twin` is the
-    BPDA backward of the code and matters in pixel space only. Raises ValueError naming what is allowed.
+    The defaults are the paper's: eps 8/255, step 0.01, 7 steps, random start, last iterate. `bpda` is the
+    surrogate for the code's derivative and matters in pixel space only. Raises ValueError naming what is allowed.
     """
 
     space: str = "pixel"
@@ -43,7 +42,7 @@ class Attack:
     alpha: float = 0.01
     steps: int = 7
     protocol: str = "sound"
-    twin: str = "weighted"
+    bpda: str = BPDA
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
@@ -55,7 +54,9 @@ class Attack:
             raise ValueError("the published protocol attacks the coded tensor; allowed space: spike")
 
     def to_dict(self) -> dict:
-        return asdict(self)
+        """As records have it, which call the BPDA surrogate "twin"."""
+        fields = asdict(self)
+        return fields | {"twin": fields.pop("bpda")}
 
     def on(self, model: nn.Module) -> torchattacks.attack.Attack:
         """The torchattacks object that runs this attack on `model`."""
@@ -67,29 +68,20 @@ class Attack:
         return attack
 
 
-def threat(net: nn.Module, run: Run, x: Tensor, attack: Attack) -> tuple[nn.Module, Tensor]:
-    """The attacked function and its input in [0,1] for uint8 images [N,C,H,W], in the attack's space."""
-    if attack.space == "pixel":
-        return PixelModel(net, run.coding, run.T, attack.twin), x.float() / 255
-    return SpikeModel(net, run.T), SpikeModel.fold(encode(x, run.coding, run.T))
-
-
-def robust(net: nn.Module, run: Run, images: Images, attack: Attack, batch_size: int = 50, seed: int = 0) -> Tensor:
+def robust(coded: CodedNet, images: Images, attack: Attack, batch_size: int = 50, seed: int = 0) -> Tensor:
     """Which images are still classified correctly under one attack: bool [N] on the CPU.
 
     The whole batch is attacked and the last iterate counts, as published. The random start follows
-    `seed`; the caller's random stream and the network stay as they were. Under the published protocol
-    the statistics BatchNorm gathers on one attacked batch stay for the next, on a copy of the network;
-    use its batch size of 16.
+    `seed`; the caller's random stream and the network, its mode included, stay as they were. Under the
+    published protocol the statistics BatchNorm gathers on one attacked batch stay for the next, on a copy of
+    the network; use its batch size of 16. Raises ValueError for images that are not uint8.
     """
-    net = copy.deepcopy(net) if attack.protocol == "published" else net
-    hits = []
-    with torch.random.fork_rng():
+    attacked, hits = copy.deepcopy(coded) if attack.protocol == "published" else coded, []
+    with torch.random.fork_rng(), evaluated(attacked):
         torch.manual_seed(seed)
-        for i in range(0, len(images), batch_size):
-            y = images.y[i : i + batch_size]
-            model, clean = threat(net, run, images.x[i : i + batch_size], attack)
-            adversarial = attack.on(model.eval())(clean, y)
+        model = attacked.threat(attack.space, attack.bpda)
+        for x, y in zip(images.x.split(batch_size), images.y.split(batch_size), strict=True):
+            adversarial = attack.on(model)(model.inputs(x), y)
             model.eval()
             with torch.no_grad():
                 hits.append(model(adversarial).argmax(1) == y)

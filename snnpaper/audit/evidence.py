@@ -14,8 +14,8 @@ import torch.nn.functional as F
 import torchattacks
 from torch import Tensor, nn
 
-from ..attacks.pgd import pgd_any_iterate
 from ..attacks.ensemble import Connected, library, noise, pgd, predictions, step
+from ..attacks.pgd import pgd_any_iterate
 
 STEPS = 20
 QUERIES = 300  # of the black-box attack, an image
@@ -30,7 +30,7 @@ def slack(n: int) -> int:
 
 @dataclass
 class Evidence:
-    """What was measured on the n images that are classified correctly. Counts are of images still standing."""
+    """What was measured on the n images that are classified correctly. Counts are of images that withstood."""
 
     n: int
     classes: int
@@ -47,8 +47,8 @@ class Evidence:
     by_steps: dict[int, int]
     by_restarts: list[int]
     single: int
-    far: int  # standing when everything is allowed, without a random start
-    beaten_by: dict[str, int]  # fooled by these, though white-box PGD with restarts left them standing
+    far: int  # withstood although everything was allowed, without a random start
+    beaten_by: dict[str, int]  # fooled by these, though not by white-box PGD with restarts
     backwards: dict[str, int] = field(default_factory=dict)  # fooled by another backward pass, not by the own one
     along: tuple[float, float, float] = (0.0, 0.0, 0.0)  # rise along the gradient, along random, share of images
 
@@ -82,14 +82,14 @@ def evidence(
     given = None if stored is None else _replay(model, *stored, y)
     x, y, judged = x[clean], y[clean], Connected(model)
 
-    def stand(eps: float, steps: int, seed: int = 0, **how) -> tuple[Tensor, Tensor]:
-        return pgd_any_iterate(judged, x, y, eps, step(eps, steps), steps, seed, **how)
+    def attack(eps: float, steps: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+        return pgd_any_iterate(judged, x, y, eps, step(eps, steps), steps, seed)
 
     zero, entries, loss = _trace(judged, x, y, eps)
-    standing, found = stand(eps, STEPS)
-    starts, left = [int(standing.sum())], standing.clone()
+    robust, found = attack(eps, STEPS)
+    starts, left = [int(robust.sum())], robust.clone()
     for seed in (1, 2):
-        left &= stand(eps, STEPS, seed)[0]
+        left &= attack(eps, STEPS, seed)[0]
         starts.append(int(left.sum()))
     single = library(lambda m: torchattacks.FGSM(m, eps))(model, x, y)
     return Evidence(
@@ -103,14 +103,14 @@ def evidence(
         zero=zero,
         zero_entries=entries,
         loss=loss,
-        by_eps={f * eps: int(stand(f * eps, STEPS)[0].sum()) for f in (0.5, 2, 4)} | {eps: starts[0]},
-        by_steps={7: int(stand(eps, 7)[0].sum()), STEPS: starts[0]}
+        by_eps={f * eps: int(attack(f * eps, STEPS)[0].sum()) for f in (0.5, 2, 4)} | {eps: starts[0]},
+        by_steps={7: int(attack(eps, 7)[0].sum()), STEPS: starts[0]}
         | {s: int(_left(judged, x, y, left, eps, s).sum()) for s in (50, 100)},
         by_restarts=starts,
         single=int((predictions(model, single) == y).sum()),
         far=int(_far(judged, x, y).sum()),
         beaten_by=_others(model, x, y, left, eps, sources or {}),
-        backwards=_backwards(judged, x, y, standing, eps, backwards or {}),
+        backwards=_backwards(judged, x, y, robust, eps, backwards or {}),
         along=_along(judged, x, y, max(eps, 1 / 255)),
         state_equal=all(torch.equal(v, state[k]) for k, v in model.state_dict().items()),
     )
@@ -149,27 +149,27 @@ def _gradient(model: nn.Module, x: Tensor, y: Tensor, batch_size: int = 50) -> t
 
 
 def _far(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """Which images stand although every input is allowed; no random start, so that only the gradient leads."""
-    point, standing = x, torch.ones(len(x), dtype=torch.bool, device=x.device)
+    """Which images withstand although every input is allowed; no random start, so that only the gradient leads."""
+    point, robust = x, torch.ones(len(x), dtype=torch.bool, device=x.device)
     for _ in range(STEPS):
-        g, _ = _gradient(model, point[standing], y[standing])
+        g, _ = _gradient(model, point[robust], y[robust])
         point = point.clone()
-        point[standing] = (point[standing] + 2.5 / STEPS * g.sign()).clamp(0, 1)
-        standing[standing.clone()] = predictions(model, point[standing]) == y[standing]
-        if not standing.any():
+        point[robust] = (point[robust] + 2.5 / STEPS * g.sign()).clamp(0, 1)
+        robust[robust.clone()] = predictions(model, point[robust]) == y[robust]
+        if not robust.any():
             break
-    return standing
+    return robust
 
 
-def _left(model: nn.Module, x: Tensor, y: Tensor, standing: Tensor, eps: float, steps: int) -> Tensor:
-    """Which of the images that stand so far also withstand `steps` steps of the size of 50."""
-    i = standing.nonzero()[:, 0]
+def _left(model: nn.Module, x: Tensor, y: Tensor, robust: Tensor, eps: float, steps: int) -> Tensor:
+    """Which of the images that withstood so far also withstand `steps` steps of the size of 50."""
+    i = robust.nonzero()[:, 0]
     return pgd_any_iterate(model, x[i], y[i], eps, step(eps, 50), steps, 3)[0]
 
 
-def _others(model, x: Tensor, y: Tensor, standing: Tensor, eps: float, sources: dict[str, nn.Module]) -> dict[str, int]:
-    """How many of the images that white-box PGD left standing fall to attacks that do not use the gradient."""
-    x, y = x[standing], y[standing]
+def _others(model, x: Tensor, y: Tensor, robust: Tensor, eps: float, sources: dict[str, nn.Module]) -> dict[str, int]:
+    """How many of the images that white-box PGD did not fool fall to attacks that do not use the gradient."""
+    x, y = x[robust], y[robust]
     square = library(lambda m: torchattacks.Square(m, eps=eps, n_queries=QUERIES, seed=1))
     finds = {"Square": (model, square), "random noise": (model, noise(eps))}
     finds |= {f"transfer from {k}": (source, pgd(eps, STEPS)) for k, source in sources.items()}
@@ -178,9 +178,9 @@ def _others(model, x: Tensor, y: Tensor, standing: Tensor, eps: float, sources: 
     return {k: int((predictions(model, find(m, x, y)) != y).sum()) for k, (m, find) in finds.items()}
 
 
-def _backwards(model, x: Tensor, y: Tensor, standing: Tensor, eps: float, contexts: dict) -> dict[str, int]:
-    """How many more images, of those that one start of PGD left standing, fall under another backward pass."""
-    x, y, gains = x[standing], y[standing], {}
+def _backwards(model, x: Tensor, y: Tensor, robust: Tensor, eps: float, contexts: dict) -> dict[str, int]:
+    """How many more images, of those that one start of PGD did not fool, fall under another backward pass."""
+    x, y, gains = x[robust], y[robust], {}
     for name, context in contexts.items():
         with context():
             found = pgd_any_iterate(model, x, y, eps, step(eps, STEPS), STEPS)[1]

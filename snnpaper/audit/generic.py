@@ -30,12 +30,12 @@ def audit(model: nn.Module, x: Tensor, y: Tensor, eps: float, classes: int) -> d
         raise ValueError(f"inputs are {x.min():.3g} to {x.max():.3g}; allowed: 0 to 1, normalisation inside the model")
     with evaluated(model):
         outcome = worst_case(model, x, y, generic(eps, classes), eps)
-        stored = (outcome.adversarial, outcome.standing)
+        stored = (outcome.adversarial, outcome.robust)
         report = checks.report(evidence(model, x, y, eps, classes, stored=stored))
     rows = [{k: r[k] for k in ("name", "kind")} | {"attacked": int(r["attacked"].sum()),
             "fooled": int((r["attacked"] & ~r["correct"]).sum())} for r in outcome.rows]  # fmt: skip
     head = {"n": len(y), "eps": eps}
-    for name, hits in (("clean", outcome.clean), ("robust", outcome.standing)):
+    for name, hits in (("clean", outcome.clean), ("robust", outcome.robust)):
         head |= {name: hits.float().mean().item(), f"{name}_interval": wilson(int(hits.sum()), len(hits))}
     return head | {"attacks": rows} | report
 

@@ -17,19 +17,21 @@ import torch
 from torch import Tensor, nn
 
 from .. import command, ledger, sparsity, zoo
+from ..attacks.art import auto_pgd
 from ..attacks.bits import BUDGETS, flips_needed
-from ..attacks.pgd import pgd_any_iterate
 from ..attacks.ensemble import predictions, step, worst_case
 from ..attacks.gradients import backward
 from ..attacks.levels import level_search
-from ..attacks.art import auto_pgd
-from ..attacks.spiking_ensemble import choices, name_of, stages, target
+from ..attacks.pgd import pgd_any_iterate
+from ..attacks.spiking_ensemble import choices, name_of, stages
 from ..audit import checks
 from ..audit.evidence import evidence
 from ..config import Run
 from ..nets import data
-from ..nets.coding import encode
-from ..nets.data import CLASSES, Images
+from ..nets.coded import CodedNet, Threat
+from ..nets.coding import BPDA
+from ..nets.data import Images
+from ..nets.hooks import tensors_at
 from ..nets.neurons import IF
 
 IMAGES, CHECKED, CURVE = 200, 50, 500
@@ -41,118 +43,110 @@ LEVELS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)  # radii in 1/255
 FINE = (0.25, 0.5, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128)
 
 
-def attacks(net: nn.Module, run: Run, images: Images, sources: dict[str, nn.Module], progress: bool = False) -> dict:
+def attacks(coded: CodedNet, images: Images, sources: dict[str, CodedNet], progress: bool = False) -> dict:
     """The whole ensemble at every radius of BATTERIES, with checks and the outsider; booleans are packed."""
     return {
         "n": len(images),
         "transfer_from": sorted(sources),
-        "batteries": [_battery(net, run, images, sources, battery, progress) for battery in BATTERIES],
+        "batteries": [_battery(coded, images, sources, battery, progress) for battery in BATTERIES],
     }
 
 
-def _battery(net, run: Run, images: Images, sources: dict, battery: tuple, progress: bool) -> dict:
-    (space, k, sweep), classes = battery, CLASSES[run.dataset]
-    eps = k / 255
-    model, x = target(net, run, images.x, space)
-    found = worst_case(model, x, images.y, stages(net, run, space, eps, sources, sweep), eps, progress)
+def _battery(coded: CodedNet, images: Images, sources: dict, battery: tuple, progress: bool) -> dict:
+    space, k, sweep = battery
+    eps, model = k / 255, coded.threat(space, "smoothed")
+    x = model.inputs(images.x)
+    found = worst_case(model, x, images.y, stages(coded, space, eps, sources, sweep), eps, progress)
     rows = [r | {w: ledger.pack(r[w]) for w in ("attacked", "correct")} for r in found.rows]
-    standing, outsider = found.standing, {}
-    i = standing.nonzero()[:, 0]
+    outsider, i = {}, found.robust.nonzero()[:, 0]
     for loss in ("cross_entropy", "difference_logits_ratio"):
         if len(i):
-            candidates = auto_pgd(eps, classes, loss)(model, x[i], images.y[i])
+            candidates = auto_pgd(eps, coded.classes, loss)(model, x[i], images.y[i])
             outsider[f"ART Auto-PGD, {loss}"] = int((predictions(model, candidates) != images.y[i]).sum())
         else:
             outsider[f"ART Auto-PGD, {loss}"] = 0
-    out = {"space": space, "eps": eps, "clean": ledger.pack(found.clean), "standing": ledger.pack(standing)}
+    out = {"space": space, "eps": eps, "clean": ledger.pack(found.clean), "standing": ledger.pack(found.robust)}
     out |= {"attacks": rows, "outsider": {"attacked": len(i), "fooled": outsider}, "checks": {}}
     n = CHECKED
-    twins = ("weighted", "smoothed") if battery == BATTERIES[0] else ("weighted",)
-    for twin in twins if space == "pixel" else ("",):
-        judged = target(net, run, images.x[:n], space, twin)[0]
+    surrogates = ("weighted", "smoothed") if battery == BATTERIES[0] else ("weighted",)
+    for bpda in surrogates if space == "pixel" else (BPDA,):
         e = evidence(
-            judged, x[:n], images.y[:n], eps, classes,
-            backwards={name_of(c): partial(backward, net, c) for c in choices(net, run)},
-            sources={name: target(s, run, images.x[:1], space)[0] for name, s in sources.items()},
-            stored=(found.adversarial[:n], standing[:n]),
+            coded.threat(space, bpda), x[:n], images.y[:n], eps, coded.classes,
+            backwards={name_of(c): partial(backward, coded, c) for c in choices(coded)},
+            sources={name: source.threat(space, "smoothed") for name, source in sources.items()},
+            stored=(found.adversarial[:n], found.robust[:n]),
         )  # fmt: skip
-        out["checks"][twin or "own"] = checks.report(e)
+        out["checks"][bpda if space == "pixel" else "own"] = checks.report(e)
     if battery == BATTERIES[0]:
         grey = (255 * found.adversarial).round().to(torch.int16) - images.x.to(torch.int16)
         out["_stored"] = grey.to(torch.int8).numpy()
     return out
 
 
-def curve(net: nn.Module, run: Run, images: Images) -> dict:
+def curve(coded: CodedNet, images: Images) -> dict:
     """For each threat the least of its radii that fools an image, as an index; -1: none, -2: wrong from the start.
 
     An image fooled within a radius is fooled within every larger one, and is not attacked again.
     """
-    clean = predictions(*target(net, run, images.x, "spike")) == images.y
+    spike = coded.threat("spike")
+    clean = predictions(spike, spike.inputs(images.x)) == images.y
     x, y = images.x[clean], images.y[clean]
 
-    def least(radii, stands: Callable[[Tensor, float], Tensor]) -> dict:
+    def least(radii, withstand: Callable[[Tensor, float], Tensor]) -> dict:
         first, left = torch.full((len(x),), -1), torch.arange(len(x))
         for index, k in enumerate(radii):
             if not len(left):
                 break
-            standing = stands(left, k / 255)
-            first[left[~standing]] = index
-            left = left[standing]
+            robust = withstand(left, k / 255)
+            first[left[~robust]] = index
+            left = left[robust]
         return {"radii": list(radii), "first": _spread(first, clean)}
 
-    def by_pgd(space: str, twin: str = "") -> Callable[[Tensor, float], Tensor]:
-        model, inputs = target(net, run, x, space, twin)
+    def by_pgd(model: Threat) -> Callable[[Tensor, float], Tensor]:
+        inputs = model.inputs(x)
         return lambda i, eps: pgd_any_iterate(model, inputs[i], y[i], eps, step(eps, 20), 20)[0]
 
     def by_levels(i: Tensor, eps: float) -> Tensor:
-        found = level_search(net, run.coding, run.T, x[i], y[i], round(255 * eps), 20)
-        return predictions(target(net, run, x[:1], "pixel")[0], found.float() / 255) == y[i]
+        found = level_search(coded, x[i], y[i], round(255 * eps), 20)
+        return predictions(coded, found) == y[i]
 
-    model, code = target(net, run, x, "spike")
-    flips, _ = flips_needed(model, code, y)
+    flips, _ = flips_needed(spike, spike.inputs(x), y)
     places = {budget: i for i, budget in enumerate(BUDGETS)} | {-1: -1}
     return {
         "n": len(images),
         "threats": {
-            "pixel, PGD-20, weighted twin": least(LEVELS, by_pgd("pixel", "weighted")),
-            "pixel, PGD-20, smoothed twin": least(LEVELS, by_pgd("pixel", "smoothed")),
+            "pixel, PGD-20, weighted twin": least(LEVELS, by_pgd(coded.threat("pixel", "weighted"))),
+            "pixel, PGD-20, smoothed twin": least(LEVELS, by_pgd(coded.threat("pixel", "smoothed"))),
             "pixel, level search": least(LEVELS, by_levels),
-            "spike, PGD-20": least(FINE, by_pgd("spike")),
+            "spike, PGD-20": least(FINE, by_pgd(spike)),
             "bit flips": {
                 "radii": list(BUDGETS),
                 "first": _spread(torch.tensor([places[f] for f in flips.tolist()]), clean),
             },
         },
-        "gradient": gradients(net, run, images),
+        "gradient": gradients(coded, images),
     }
 
 
-def gradients(net: nn.Module, run: Run, images: Images, batch_size: int = 50) -> dict[str, list[float]]:
+def gradients(coded: CodedNet, images: Images, batch_size: int = 50) -> dict[str, list[float]]:
     """Of each image's gradient of p_y: L0 share, (L1/L2)^2 and L1 by the coded input, L0 share at the pool, and margin.
 
     The margin is p_y minus the largest other probability. Values have four digits.
     """
     rows: dict[str, list[Tensor]] = {k: [] for k in ("l0", "effective", "l1", "l0_pool", "margin")}
-    caught: dict[str, Tensor] = {}
-    hook = next(m for m in net.modules() if isinstance(m, IF | nn.ReLU)).register_forward_hook(
-        lambda module, inputs, output: caught.update(pool=output)
-    )
-    try:
+    first = next(m for m in coded.net.modules() if isinstance(m, IF | nn.ReLU))
+    with tensors_at({"pool": first}) as outputs:
         for x, y in zip(images.x.split(batch_size), images.y.split(batch_size), strict=True):
-            spikes = encode(x, run.coding, run.T).requires_grad_()
-            p = net(spikes).softmax(1)
+            spikes = coded.encode(x).requires_grad_()
+            p = coded.net(spikes).softmax(1)
             own = p.gather(1, y[:, None])[:, 0]
-            g, pool = (t.transpose(0, 1) for t in torch.autograd.grad(own.sum(), (spikes, caught["pool"])))
-            m = sparsity.measures(g)
+            g, pool = (t.transpose(0, 1) for t in torch.autograd.grad(own.sum(), (spikes, outputs["pool"])))
             rows["l0"].append((g != 0).flatten(1).float().mean(1))
             rows["l0_pool"].append((pool != 0).flatten(1).float().mean(1))
-            rows["effective"].append(m["effective"])
+            rows["effective"].append(sparsity.measures(g)["effective"])
             rows["l1"].append(g.flatten(1).abs().sum(1))
             others = p.detach().scatter(1, y[:, None], -1).amax(1)
             rows["margin"].append(own.detach() - others)
-    finally:
-        hook.remove()
     return {k: [float(f"{v:.4g}") for v in torch.cat(parts).tolist()] for k, parts in rows.items()}
 
 
@@ -163,7 +157,7 @@ def _spread(values: Tensor, clean: Tensor) -> list[int]:
     return whole.tolist()
 
 
-def sources_of(run: Run) -> dict[str, nn.Module]:
+def sources_of(run: Run) -> dict[str, CodedNet]:
     """Networks of zoo/ to transfer from: the same run with another seed, and a ReLU twin (of any scale)."""
     found = {}
     for name in (r["name"] for r in ledger.records("train")):
@@ -182,16 +176,16 @@ def record(name: str, kind: str, progress: bool = True) -> None:
     """Make one record of a network of zoo/, unless it exists; "attacks" also keeps its first battery's images."""
     if ledger.path(kind, name).exists():
         return
-    run, net = zoo.load(name)
-    net.requires_grad_(False)
+    run, coded = zoo.load(name)
+    coded.requires_grad_(False)
     images, began = data.load(run.dataset)["test"].first(CURVE if kind == "curve" else IMAGES), time.monotonic()
-    results = curve(net, run, images) if kind == "curve" else attacks(net, run, images, sources_of(run), progress)
+    results = curve(coded, images) if kind == "curve" else attacks(coded, images, sources_of(run), progress)
     for battery in results.get("batteries", ()):
         if (stored := battery.pop("_stored", None)) is not None:
             file = ledger.path(kind, name).with_suffix(".npz")
             file.parent.mkdir(parents=True, exist_ok=True)
             np.savez_compressed(file, difference=stored)
-    ledger.append(kind, run, results, time.monotonic() - began, **zoo.origin(net, images))
+    ledger.append(kind, run, results, time.monotonic() - began, **zoo.origin(coded, images))
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""python -m snnpaper.measure.codings: which backward twin attacks which code, on digits; the "codings" records.
+"""python -m snnpaper.measure.codings: which BPDA surrogate attacks which code, on digits; the "codings" records.
 
 For codes that no recorded network has: small networks are trained in memory, at demo scale.
 """
@@ -16,8 +16,8 @@ from ..attacks.ensemble import library, predictions, step
 from ..attacks.levels import level_search
 from ..config import Run
 from ..nets import data
-from ..nets.coded import PixelModel
-from ..nets.coding import TWINS
+from ..nets.coded import CodedNet
+from ..nets.coding import BPDA_SURROGATES
 from ..nets.data import Images
 from ..train import train
 
@@ -30,7 +30,7 @@ JUDGED = 5  # draws of the rate code over which its accuracy is averaged
 class Fixed(nn.Module):
     """The control for a random code: the same draws in every call, as for an attacker who knows them.
 
-    The code is then a staircase in the image; its gradient stays that of a stand-in.
+    The code is then a staircase in the image; its gradient stays BPDA's.
     """
 
     def __init__(self, model: nn.Module, seed: int = 0) -> None:
@@ -43,9 +43,10 @@ class Fixed(nn.Module):
             return self.model(x)
 
 
-def rows(net: nn.Module, run: Run, images: Images) -> list[dict]:
-    """PGD-20 with each twin (and number of EOT samples), and level search, on one network: attack, accuracy."""
-    x, random = images.x.float() / 255, run.coding == "rate"
+def rows(coded: CodedNet, images: Images) -> list[dict]:
+    """PGD-20 with each BPDA surrogate (or EOT sample count), and level search, on one network: {attack, accuracy}."""
+    model, random = coded.threat("pixel"), coded.coding == "rate"
+    x = model.inputs(images.x)
 
     def accuracy(judge: nn.Module, adversarial: Tensor) -> float:
         hits = [predictions(judge, adversarial) == images.y for _ in range(JUDGED if random else 1)]
@@ -57,16 +58,15 @@ def rows(net: nn.Module, run: Run, images: Images) -> list[dict]:
         )
         return attack(model, x, images.y)
 
-    model = PixelModel(net, run.coding, run.T).eval()
     found = [{"attack": "clean", "accuracy": accuracy(model, x)}]
     if random:
         found += [{"attack": f"PGD-20, EOT {n}", "accuracy": accuracy(model, eot(model, n))} for n in SAMPLES]
         fixed = Fixed(model)
         return [*found, {"attack": "PGD-20, fixed spikes", "accuracy": accuracy(fixed, eot(fixed, 1))}]
-    for twin in TWINS:
-        twinned = PixelModel(net, run.coding, run.T, twin).eval()
-        found.append({"attack": f"PGD-20, {twin} twin", "accuracy": accuracy(model, eot(twinned, 1))})
-    levels = level_search(net, run.coding, run.T, images.x, images.y, round(255 * EPS), STEPS)
+    for bpda in BPDA_SURROGATES:
+        attacked = coded.threat("pixel", bpda)
+        found.append({"attack": f"PGD-20, {bpda} twin", "accuracy": accuracy(model, eot(attacked, 1))})
+    levels = level_search(coded, images.x, images.y, round(255 * EPS), STEPS)
     return [*found, {"attack": "level search, 20 steps", "accuracy": accuracy(model, levels.float() / 255)}]
 
 
@@ -76,12 +76,12 @@ def record(coding: str) -> None:
     if ledger.path("codings", run.name).exists():
         return
     splits, began = data.load(run.dataset), time.monotonic()
-    net = zoo.round_(train(run, splits, checkpoint=False, progress=False).net).requires_grad_(False)
+    coded = zoo.round_(train(run, splits, checkpoint=False, progress=False).coded).requires_grad_(False)
     images = splits["test"].first(IMAGES)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        results = {"n": len(images), "eps": EPS, "attacks": rows(net, run, images)}
-    ledger.append("codings", run, results, time.monotonic() - began, **zoo.origin(net, images))
+        results = {"n": len(images), "eps": EPS, "attacks": rows(coded, images)}
+    ledger.append("codings", run, results, time.monotonic() - began, **zoo.origin(coded, images))
 
 
 if __name__ == "__main__":

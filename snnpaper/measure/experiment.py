@@ -8,15 +8,14 @@ import time
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from .. import ledger, sparsity, zoo
 from ..attacks.standard import Attack, robust
 from ..config import Run, home
 from ..nets import data
-from ..nets.coded import correct
-from ..nets.coding import encode
+from ..nets.coded import CodedNet, correct
 from ..nets.data import Images
 from ..nets.precision import differing_spikes
 from ..train import Diverged, OutOfTime, Trainer, drawn_from, train, write_whole
@@ -52,12 +51,12 @@ def run_all(
     Raises train.OutOfTime once `deadline` (on the clock of time.monotonic) has passed; what was done until
     then is kept, and the same call goes on from there.
     """
-    net = train_stage(run, device, progress, engine, deadline)
+    coded = train_stage(run, device, progress, engine, deadline)
     test = data.load(run.dataset)["test"].to(device)
-    robustness_stage(run, net, test, progress, deadline)
+    robustness_stage(run, coded, test, progress, deadline)
     if time.monotonic() > deadline:
         raise OutOfTime(f"{run.name}: stopped before its gradients were measured")
-    sparsity_stage(run, net, test)
+    sparsity_stage(run, coded, test)
 
 
 def train_stage(
@@ -67,7 +66,7 @@ def train_stage(
     engine: str = "fast",
     deadline: float = math.inf,
     goes_on: bool = False,
-) -> nn.Module:
+) -> CodedNet:
     """Train the network of `run`, or take it from zoo/ when its record exists; returns it in eval mode.
 
     With `goes_on` the checkpoint of its last step stays, for a longer training of the same course.
@@ -83,10 +82,10 @@ def train_stage(
     except Diverged as err:
         _record_failure(run, err)
         raise
-    net = record_training(done, splits, engine=engine)
+    coded = record_training(done, splits, engine=engine)
     if not goes_on:
         done.forget()
-    return net
+    return coded
 
 
 def _record_failure(run: Run, err: Diverged) -> None:
@@ -124,33 +123,33 @@ def train_together(runs: Sequence[Run], device: str, deadline: float = math.inf)
         trainer.forget()
 
 
-def record_training(done: Trainer, splits: dict[str, Images], **how) -> nn.Module:
+def record_training(done: Trainer, splits: dict[str, Images], **how) -> CodedNet:
     """Round a finished training's network to 16 bits, measure its accuracies, keep it and record it.
 
     It is rounded first and only then measured, so the record speaks of the weights that are kept. The
     weights are on disk before the record is: a record never lacks its network.
     """
-    run, net = done.run, zoo.round_(done.net.eval())
+    run, coded = done.run, zoo.round_(done.coded.eval())
     hits = {}
     for split, images in splits.items():
         part = images.first(run.train_images).first(_TRAIN_CHECK) if split == "train" else images
-        hits[split] = _clean(run, net, part.to(done.sums.device))
+        hits[split] = _clean(run, coded, part.to(done.sums.device))
     results = {f"{split}_accuracy": h.float().mean().item() for split, h in hits.items()}
     results |= {f"{split}_n": len(h) for split, h in hits.items()}
     results |= {"test_correct": ledger.pack(hits["test"]), "curves": done.curves}
     if run.precision == "bf16":
-        few = encode(splits["validation"].first(64).to(done.sums.device).x, run.coding, run.T)
-        results["differing_spikes"] = differing_spikes(net, few)
-    zoo.save(run, net)
-    checksums = {"weights_sha256": zoo.sha256(net), "data_sha256": {k: v.sha256 for k, v in splits.items()}}
+        few = coded.encode(splits["validation"].first(64).to(done.sums.device).x)
+        results["differing_spikes"] = differing_spikes(coded.net, few)
+    zoo.save(run, coded.net)
+    checksums = {"weights_sha256": zoo.sha256(coded.net), "data_sha256": {k: v.sha256 for k, v in splits.items()}}
     ledger.append("train", run, results, done.seconds, **checksums, **how)
     zoo.card(run)
-    return net
+    return coded
 
 
 def robustness_stage(
     run: Run,
-    net: nn.Module,
+    coded: CodedNet,
     test: Images,
     progress: bool = True,
     deadline: float = math.inf,
@@ -163,7 +162,7 @@ def robustness_stage(
     if ledger.path("robustness", run.name).exists():
         return
     images, partial = test.first(ATTACKED_IMAGES), home() / "runs" / f"{run.name}.attacks.json"
-    origin = zoo.origin(net, images)
+    origin = zoo.origin(coded, images)
     kept = json.loads(partial.read_text()) if partial.exists() else {}
     if kept.get("origin") != origin:
         kept = {"origin": origin, "rows": [], "seconds": 0.0}
@@ -173,34 +172,34 @@ def robustness_stage(
         if time.monotonic() > deadline:
             raise OutOfTime(f"{run.name}: stopped after {len(kept['rows'])} of {len(BATTERY)} attacks")
         began = time.monotonic()
-        kept["rows"].append(_attacked(run, net, images, attack))
+        kept["rows"].append(_attacked(coded, images, attack))
         kept["seconds"] += time.monotonic() - began
         write_whole(partial, json.dumps(kept))
-    results = robustness(run, net, images, []) | {"attacks": kept["rows"]}
+    results = robustness(run, coded, images, []) | {"attacks": kept["rows"]}
     ledger.append("robustness", run, results, kept["seconds"], **origin)
     partial.unlink(missing_ok=True)
 
 
-def robustness(run: Run, net: nn.Module, images: Images, attacks: Sequence[Attack], progress: bool = False) -> dict:
+def robustness(run: Run, coded: CodedNet, images: Images, attacks: Sequence[Attack], progress: bool = False) -> dict:
     """Which images are classified correctly, clean and under each attack, with the accuracies."""
-    clean = _clean(run, net, images)
-    rows = [_attacked(run, net, images, attack) for attack in tqdm(attacks, disable=not progress, desc="attacks")]
+    clean = _clean(run, coded, images)
+    rows = [_attacked(coded, images, attack) for attack in tqdm(attacks, disable=not progress, desc="attacks")]
     head = {"n": len(images), "clean_accuracy": clean.float().mean().item(), "clean_correct": ledger.pack(clean)}
     return head | {"attacks": rows}
 
 
-def _clean(run: Run, net: nn.Module, images: Images) -> Tensor:
+def _clean(run: Run, coded: CodedNet, images: Images) -> Tensor:
     """Which images are classified correctly; rate coding draws its spikes from the run's seed."""
     with drawn_from(run.seed):
-        return correct(net, images.x, images.y, run.coding, run.T)
+        return correct(coded, images)
 
 
-def _attacked(run: Run, net: nn.Module, images: Images, attack: Attack) -> dict:
-    hits = robust(net, run, images, attack, _PUBLISHED_BATCH if attack.protocol == "published" else 50)
+def _attacked(coded: CodedNet, images: Images, attack: Attack) -> dict:
+    hits = robust(coded, images, attack, _PUBLISHED_BATCH if attack.protocol == "published" else 50)
     return attack.to_dict() | {"accuracy": hits.float().mean().item(), "correct": ledger.pack(hits)}
 
 
-def sparsity_stage(run: Run, net: nn.Module, test: Images) -> None:
+def sparsity_stage(run: Run, coded: CodedNet, test: Images) -> None:
     """Measure the gradients of the first test images in eval and in train mode; one record."""
     if ledger.path("sparsity", run.name).exists():
         return
@@ -210,6 +209,6 @@ def sparsity_stage(run: Run, net: nn.Module, test: Images) -> None:
         results[f"{kind}_n"] = len(images)
         for mode in ("eval", "train"):
             with drawn_from(run.seed):
-                results[f"{kind}_{mode}"] = measure(net, run, images, training=mode == "train")
+                results[f"{kind}_{mode}"] = measure(coded, images, training=mode == "train")
     used = test.first(max(_SPARSITY_IMAGES.values()))
-    ledger.append("sparsity", run, results, time.monotonic() - began, **zoo.origin(net, used))
+    ledger.append("sparsity", run, results, time.monotonic() - began, **zoo.origin(coded, used))

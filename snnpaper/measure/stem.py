@@ -12,9 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config import Run
-from ..nets.coding import encode
+from ..nets.coded import CodedNet
 from ..nets.data import Images
+from ..nets.hooks import tensors_at
+from ..nets.neurons import IF
 from ..theory.bounds import level_44
 from ..theory.chain import pull_back
 from ..theory.layers import AvgPool, Conv, Fire, MaxPool, Norm
@@ -28,36 +29,26 @@ def log_odds(logits: Tensor, y: Tensor) -> Tensor:
     return logits.gather(1, y[:, None])[:, 0] - others.logsumexp(1)
 
 
-def capture(net: nn.Module, run: Run, images: Images) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def capture(coded: CodedNet, images: Images) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Activations and autograd's gradients at PLACES, [T,N,...], and the kernel's gradient, of one batch."""
-    kept = {"input": encode(images.x, run.coding, run.T).double().requires_grad_()}
+    net, spikes = coded.net, coded.encode(images.x).double().requires_grad_()
     at = {"conv1 out": net.conv1, "bn1 out": net.bn1, "spikes": net.sn1, "pool out": net.maxpool}
-    shape = kept["input"].shape[:2]
-
-    def keep(name):
-        def hook(module, inputs, out):
-            out.retain_grad()
-            kept[name] = out
-
-        return hook
-
-    hooks = [module.register_forward_hook(keep(name)) for name, module in at.items()]
     net.zero_grad()
-    log_odds(net(kept["input"]), images.y).sum().backward()
-    for hook in hooks:
-        hook.remove()
+    with tensors_at(at) as outputs:
+        log_odds(net(spikes), images.y).sum().backward()
+    kept = {"input": spikes} | outputs
 
     def frames(x: Tensor) -> Tensor:
-        return x if x.shape[:2] == shape else x.unflatten(0, shape)
+        return x if x.shape[:2] == spikes.shape[:2] else x.unflatten(0, spikes.shape[:2])
 
     values = {name: frames(x.detach()) for name, x in kept.items()}
     gradients = {name: frames(x.grad) for name, x in kept.items()}
     return values, gradients | {"conv1.weight": net.conv1.weight.grad.clone()}
 
 
-def transposes(net: nn.Module, run: Run, values: dict[str, Tensor]) -> list:
+def transposes(net: nn.Module, values: dict[str, Tensor]) -> list:
     """The stem as hand-written layers, each run on what the network really fed it."""
-    bn, pool = net.bn1, MaxPool() if run.pool == "max" else AvgPool()
+    bn, pool = net.bn1, MaxPool() if isinstance(net.maxpool, nn.MaxPool2d) else AvgPool()
     layers = [
         Conv(net.conv1.weight.detach(), 2, 3),
         Norm(bn.weight.detach(), (bn.running_mean, bn.running_var), bn.eps),
@@ -70,20 +61,21 @@ def transposes(net: nn.Module, run: Run, values: dict[str, Tensor]) -> list:
     return layers
 
 
-def measure_stem(net: nn.Module, run: Run, images: Images, batch_size: int = 10) -> dict:
+def measure_stem(coded: CodedNet, images: Images, batch_size: int = 10) -> dict:
     """Records of Theorems 4.2, 4.3 and 4.4; fractions are means over images unless said otherwise.
 
     Raises ValueError for a network whose stem this chapter's formulas do not describe (IF neurons with
-    the ATan surrogate at alpha = 2, and average pooling that counts its padding).
+    the ATan surrogate at alpha = 2, and max pooling or average pooling that counts its padding).
     """
-    if run.neuron != "IF" or run.surrogate != "atan" or run.alpha != 2 or not run.count_include_pad:
+    neurons, pool = coded.net.sn1, coded.net.maxpool
+    derived = isinstance(neurons, IF) and (neurons.surrogate, neurons.alpha) == ("atan", 2)
+    if not derived or not (isinstance(pool, nn.MaxPool2d) or isinstance(pool, nn.AvgPool2d) and pool.count_include_pad):
         raise ValueError("the chain is written out for IF neurons, atan, alpha = 2, count_include_pad = True")
-    net = copy.deepcopy(net).double().eval()
+    coded = copy.deepcopy(coded).double().eval()
     parts: list[dict] = []
-    for i in range(0, len(images), batch_size):
-        batch = Images(images.x[i : i + batch_size], images.y[i : i + batch_size])
-        values, gradients = capture(net, run, batch)
-        layers = transposes(net, run, values)
+    for x, y in zip(images.x.split(batch_size), images.y.split(batch_size), strict=True):
+        values, gradients = capture(coded, Images(x, y))
+        layers = transposes(coded.net, values)
         parts.append(
             _chain(layers, values, gradients) | _shared(layers, values, gradients) | _rows(layers, values, gradients)
         )

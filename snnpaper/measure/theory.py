@@ -9,13 +9,12 @@ import math
 import time
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from .. import command, ledger, zoo
-from ..attacks.standard import Attack, threat
-from ..config import Run
 from ..nets import data
+from ..nets.coded import CodedNet
 from ..nets.data import Images
 from ..theory import ratio
 from .stem import log_odds, measure_stem
@@ -31,7 +30,7 @@ STEPS = 3
 QUANTILES = (0.1, 0.5, 0.9)
 
 
-def measure(net: nn.Module, run: Run, images: Images, progress: bool = False) -> dict:
+def measure(coded: CodedNet, images: Images, progress: bool = False) -> dict:
     """Everything of chapter 2 for one network in eval mode, as plain numbers and lists.
 
     Raises ValueError when the network's stem is not the one the chapter derives (see `measure_stem`).
@@ -44,17 +43,17 @@ def measure(net: nn.Module, run: Run, images: Images, progress: bool = False) ->
         "steps": STEPS,
         "quantiles": list(QUANTILES),
     }
-    out["stem"] = measure_stem(net, run, images)
+    out["stem"] = measure_stem(coded, images)
     for space in SPACES:
         parts = []
         for i in tqdm(range(0, len(images), 20), disable=not progress, desc=space):
             batch = Images(images.x[i : i + 20], images.y[i : i + 20])
-            parts.append(rhos(net, run, batch, space, torch.Generator().manual_seed(i)))
+            parts.append(rhos(coded, batch, space, torch.Generator().manual_seed(i)))
         out[space] = summary({k: torch.cat([p[k] for p in parts], -1) for k in parts[0]})
     return out
 
 
-def rhos(net: nn.Module, run: Run, images: Images, space: str, generator: torch.Generator) -> dict[str, Tensor]:
+def rhos(coded: CodedNet, images: Images, space: str, generator: torch.Generator) -> dict[str, Tensor]:
     """rho_adv and rho_rand of p_y with real forward passes, and what the gradient predicts.
 
     Per image [N]: p, l0, effective (||g||_1^2 / ||g||_2^2). Per eps and image [E,N]: adv (a lower bound:
@@ -62,7 +61,8 @@ def rhos(net: nn.Module, run: Run, images: Images, space: str, generator: torch.
     standard error, and adv and rand of the linearised network on the same box. All rhos as they are,
     not divided by eps^2. A zero gradient gives l0 = effective = 0 and predicted rhos of 0.
     """
-    model, x = threat(net, run, images.x, Attack(space="pixel" if space == "pixel" else "spike"))
+    model = coded.threat("pixel" if space == "pixel" else "spike")
+    x = model.inputs(images.x)
 
     def p(z: Tensor, y: Tensor = images.y) -> Tensor:
         with torch.no_grad():
@@ -161,11 +161,11 @@ def record(name: str, progress: bool = True) -> None:
 
     Raises ledger.LedgerError when the network or its training record is missing, or the record exists.
     """
-    run, net = zoo.load(name)
+    run, coded = zoo.load(name)
     images = data.load(run.dataset)["test"].first(IMAGES)
     began = time.monotonic()
-    results = measure(net, run, images, progress)
-    ledger.append("theory", run, results, time.monotonic() - began, **zoo.origin(net, images))
+    results = measure(coded, images, progress)
+    ledger.append("theory", run, results, time.monotonic() - began, **zoo.origin(coded, images))
 
 
 def main(argv: list[str] | None = None) -> None:

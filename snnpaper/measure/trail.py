@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from .. import command, ledger, zoo
 from ..config import PROFILES, Run, add_arguments, parse
 from ..nets import data
-from ..nets.coding import encode
+from ..nets.coded import CodedNet
 from ..nets.data import Images
-from ..nets.models import build
+from ..nets.hooks import tensors_at
 from ..sparsity import activation_gradients, live_share, true_class, weight_gradients
 
 IMAGES = 256
@@ -36,15 +36,15 @@ BLOCK = tuple(f"layer1.0{part}" for part in (".conv1", ".bn1", ".sn1", ".conv2",
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 
 
-def measure(net: nn.Module, run: Run, images: Images) -> dict:
+def measure(coded: CodedNet, images: Images) -> dict:
     """Ties at the stem's pool, and weight gradients among the weights that ever meet an input; eval mode."""
-    weights = weight_gradients(net, run, images, training=False, batch_size=1)
-    live = live_share(net, run)
+    weights = weight_gradients(coded, images, training=False, batch_size=1)
+    live = live_share(coded.net)
     rows = [{k: r[k] for k in ("layer", "size", "0_mean", "norm_mean")} | {"live": live[r["layer"]]} for r in weights]
-    return {"n": len(images), "weight_eval": rows, "pool": at_the_pool(net, run, images)}
+    return {"n": len(images), "weight_eval": rows, "pool": at_the_pool(coded, images)}
 
 
-def at_the_pool(net: nn.Module, run: Run, images: Images, batch_size: int = 32) -> dict[str, float]:
+def at_the_pool(coded: CodedNet, images: Images, batch_size: int = 32) -> dict[str, float]:
     """What decides where a 3x3 max pool's gradient goes: shares, means over all windows of all images.
 
     Windows: silent (no positive entry), single (one maximum), tied (several entries share the maximum;
@@ -53,8 +53,8 @@ def at_the_pool(net: nn.Module, run: Run, images: Images, batch_size: int = 32) 
     network's own backward pass, ties sharing it equally, and silent windows passing nothing.
     """
     parts = []
-    for i in range(0, len(images), batch_size):
-        s, before, after = _around_the_pool(net, run, images.x[i : i + batch_size], images.y[i : i + batch_size])
+    for x, y in zip(images.x.split(batch_size), images.y.split(batch_size), strict=True):
+        s, before, after = _around_the_pool(coded, x, y)
         windows = F.unfold(F.pad(s, (1, 1, 1, 1), value=-torch.inf), 3, stride=2).unflatten(1, (s.shape[1], 9))
         best = windows.amax(2, keepdim=True)
         top = windows == best
@@ -73,20 +73,13 @@ def at_the_pool(net: nn.Module, run: Run, images: Images, batch_size: int = 32) 
     return {k: _round(v.mean().item()) for k, v in whole.items()} | {"mass through silent": _round(through.item())}
 
 
-def _around_the_pool(net: nn.Module, run: Run, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _around_the_pool(coded: CodedNet, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The pool's input [T*N,C,H,W], and the gradients of p_y there and at the pool's output."""
-    kept: dict[str, Tensor] = {}
-
-    def keep(module, inputs, out):
-        inputs[0].retain_grad()
-        out.retain_grad()
-        kept.update(before=inputs[0], after=out)
-
-    hook = net.maxpool.register_forward_hook(keep)
-    true_class(net(encode(x, run.coding, run.T)), y).sum().backward()
-    hook.remove()
-    net.zero_grad()
-    return kept["before"].detach(), kept["before"].grad, kept["after"].grad
+    pool = {"pool": coded.net.maxpool}
+    with tensors_at(pool, inputs=True) as before, tensors_at(pool) as after:
+        true_class(coded(x), y).sum().backward()
+    coded.zero_grad()
+    return before["pool"].detach(), before["pool"].grad, after["pool"].grad
 
 
 def _first(top: Tensor) -> Tensor:
@@ -99,57 +92,49 @@ def _spread(windows: Tensor, shape: torch.Size) -> Tensor:
     return F.fold(windows.flatten(1, 2), shape[-2:], 3, padding=1, stride=2)
 
 
-def maps(net: nn.Module, run: Run, images: Images, places: tuple[str, ...]) -> dict[str, np.ndarray]:
+def maps(coded: CodedNet, images: Images, places: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Per place and image the gradient seen from above: over T and channels, sum of |g| and non-zero share.
 
     Float16 [N,H,W] under "<place> size" and "<place> share"; eval mode, gradient of p_y at the place's output.
     """
-    out = {}
-    kept: dict[str, Tensor] = {}
-    hooks = [
-        net.get_submodule(p).register_forward_hook(lambda m, i, o, p=p: (o.retain_grad(), kept.__setitem__(p, o))[1])
-        for p in places
-        if p != "input"
-    ]
-    kept["input"] = encode(images.x, run.coding, run.T).requires_grad_()
-    true_class(net(kept["input"]), images.y).sum().backward()
-    for hook in hooks:
-        hook.remove()
-    net.zero_grad()
+    out, spikes = {}, coded.encode(images.x).requires_grad_()
+    with tensors_at({p: coded.net.get_submodule(p) for p in places if p != "input"}) as outputs:
+        true_class(coded.net(spikes), images.y).sum().backward()
+    coded.zero_grad()
     for place in places:
-        g = kept[place].grad
-        g = (g if g.ndim == 5 else g.unflatten(0, (run.T, len(images)))).abs()
+        g = (spikes if place == "input" else outputs[place]).grad
+        g = (g if g.ndim == 5 else g.unflatten(0, (coded.T, len(images)))).abs()
         out[f"{place} size"] = g.sum((0, 2)).half().numpy()
         out[f"{place} share"] = (g != 0).float().mean((0, 2)).half().numpy()
     return out
 
 
-def warmed(run: Run, train: Images) -> nn.Module:
+def warmed(run: Run, train: Images) -> CodedNet:
     """The network of a run before its first step, BatchNorm's statistics taken from training images; eval mode."""
-    net = build(run)
-    norms = [m for m in net.modules() if isinstance(m, nn.BatchNorm2d)]
+    coded = CodedNet.of(run)
+    norms = [m for m in coded.modules() if isinstance(m, nn.BatchNorm2d)]
     for m in norms:
         m.momentum = None  # a plain average over the batches
     count, size = _WARM
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(run.seed)
         for i in range(count):
-            net.train()(encode(train.x[i * size : (i + 1) * size], run.coding, run.T))
-    return net.eval()
+            coded.train()(train.x[i * size : (i + 1) * size])
+    return coded.eval()
 
 
-def untrained(net: nn.Module, run: Run, images: Images) -> dict:
+def untrained(coded: CodedNet, images: Images) -> dict:
     """What a "sparsity" record says of a trained network, at the stem and the stages only, and the pool's ties."""
     out = {}
     for mode in ("eval", "train"):
-        found = activation_gradients(net, run, images, training=mode == "train")
+        found = activation_gradients(coded, images, training=mode == "train")
         last = {r["layer"].split(".")[0]: r for r in found}  # of a stage, its last block
         rows = [last[name] | {"layer": name} for name in (*STEM, *STAGES)]
         out[f"activation_{mode}"] = [{k: v for k, v in r.items() if not k.endswith("_std")} for r in rows]
-    return {"activation_n": len(images)} | out | {"pool": at_the_pool(net, run, images)}
+    return {"activation_n": len(images)} | out | {"pool": at_the_pool(coded, images)}
 
 
-def record(kind: str, run: Run, net: nn.Module, splits: dict[str, Images]) -> None:
+def record(kind: str, run: Run, coded: CodedNet, splits: dict[str, Images]) -> None:
     """Measure one network on the first test images and append the record, for seed 0 with its arrays.
 
     Raises ledger.LedgerError when the record exists, before its arrays are touched.
@@ -158,21 +143,21 @@ def record(kind: str, run: Run, net: nn.Module, splits: dict[str, Images]) -> No
     images, began = splits["test"].first(IMAGES), time.monotonic()
     with torch.random.fork_rng():
         torch.manual_seed(run.seed)  # rate coding draws its spikes
-        results = measure(net, run, images) if kind == "trail" else untrained(net, run, images)
-    origin = zoo.origin(net, images)
+        results = measure(coded, images) if kind == "trail" else untrained(coded, images)
+    origin = zoo.origin(coded, images)
     if run.seed == 0:  # the figures that show single networks show this one
-        origin["arrays_sha256"] = _write_arrays(kind, run, net, images.first(SHOWN))
+        origin["arrays_sha256"] = _write_arrays(kind, run, coded, images.first(SHOWN))
     ledger.append(kind, run, results, time.monotonic() - began, **origin)
 
 
-def _write_arrays(kind: str, run: Run, net: nn.Module, images: Images) -> str:
+def _write_arrays(kind: str, run: Run, coded: CodedNet, images: Images) -> str:
     """The .npz beside a record; returns its checksum."""
     places = dict.fromkeys((*STEM, *BLOCK)) if kind == "trail" and run.skip == "sew" else ("input",)
     file = ledger.path(kind, run.name).with_suffix(".npz")
     file.parent.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng():
         torch.manual_seed(run.seed)
-        np.savez_compressed(file, **maps(net, run, images, tuple(places)))
+        np.savez_compressed(file, **maps(coded, images, tuple(places)))
     keep_images(run.dataset, images)
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
@@ -217,8 +202,8 @@ def main(argv: list[str] | None = None) -> None:
         if not args.names and not args.untrained:
             parser.error("nothing to measure; allowed: RUN_NAME ..., --untrained")
         for name in args.names:
-            run, net = zoo.load(name)
-            record("trail", run, net, data.load(run.dataset))
+            run, coded = zoo.load(name)
+            record("trail", run, coded, data.load(run.dataset))
         if args.untrained:
             given = {f.name: getattr(args, f.name) for f in fields(Run) if f.name != "seed"}
             for seed in args.seeds:

@@ -1,7 +1,4 @@
-"""A network as attack libraries expect it: one tensor in, logits out, nothing remembered between calls.
-
-Each class is one threat space: what the adversary may perturb.
-"""
+"""A coded network: uint8 image -> spikes -> logits, in one object; and what an adversary may perturb of it."""
 
 from __future__ import annotations
 
@@ -11,48 +8,86 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from .coding import encode, encode_image
+from ..config import Run
+from .coding import BPDA, encode, encode_image, require_uint8
+from .data import CLASSES, Images
+from .models import build
 
+SPACES = ("pixel", "spike")
 _BATCH = 250
 
 
-class PixelModel(nn.Module):
-    """Image [N,3,H,W] in [0,1] -> logits [N,classes]: 8-bit quantisation, code and network in one.
+class CodedNet(nn.Module):
+    """A network with its code: uint8 images [N,C,H,W] -> logits [N,classes].
 
-    The backward pass goes through the code by its BPDA `twin` (see `coding.encode_image`). Rate coding
-    draws its spikes from torch's global stream.
+    `net` maps spikes [T,N,C,H,W] to logits and keeps nothing between calls; `coding` and `T` are those of
+    `coding.encode`. Rate coding draws its spikes from torch's global stream.
     """
 
-    def __init__(self, net: nn.Module, coding: str = "phase", T: int = 10, twin: str = "weighted") -> None:
+    def __init__(self, net: nn.Module, coding: str, T: int, classes: int) -> None:
         super().__init__()
-        self.net, self.coding, self.T, self.twin = net, coding, T, twin
+        self.net, self.coding, self.T, self.classes = net, coding, T, classes
+
+    @classmethod
+    def of(cls, run: Run, engine: str = "fast") -> CodedNet:
+        """The network of a run with its initial weights; raises ValueError as `models.build` does."""
+        return cls(build(run, engine), run.coding, run.T, CLASSES[run.dataset])
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Spikes [T,*images.shape] of uint8 images."""
+        return encode(images, self.coding, self.T)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.net(self.encode(images))
+
+    def threat(self, space: str, bpda: str = BPDA) -> Threat:
+        """What is attacked in "pixel" or "spike" space, in eval mode, as the network then is too.
+
+        `bpda` is the stand-in for the code's derivative in pixel space (`coding.encode_image`). Raises ValueError
+        for another space.
+        """
+        if space not in SPACES:
+            raise ValueError(f"space is {space!r}; allowed: {', '.join(SPACES)}")
+        return (Pixels(self, bpda) if space == "pixel" else Spikes(self)).eval()
+
+
+class Threat(nn.Module):
+    """A threat model: as a module, the attacked function from an input [N,...] in [0,1] to logits [N,classes].
+
+    Attack libraries want just that, with nothing remembered between calls. `inputs` makes the input that
+    stands for uint8 images [N,C,H,W], and raises ValueError for images of another dtype.
+    """
+
+    def __init__(self, coded: CodedNet) -> None:
+        super().__init__()
+        self.coded = coded
+
+    def inputs(self, images: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class Pixels(Threat):
+    """The image [N,C,H,W] itself may change: 8-bit quantisation, code and network in one function."""
+
+    def __init__(self, coded: CodedNet, bpda: str) -> None:
+        super().__init__(coded)
+        self.bpda = bpda
+
+    def inputs(self, images: Tensor) -> Tensor:
+        return require_uint8(images).float() / 255
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.net(encode_image(image, self.coding, self.T, self.twin))
+        return self.coded.net(encode_image(image, self.coded.coding, self.coded.T, self.bpda))
 
 
-class SpikeModel(nn.Module):
-    """Coded tensor folded to [N,T*C,H,W] in [0,1] -> logits [N,classes]: the published threat space.
+class Spikes(Threat):
+    """The coded tensor may change, folded to [N,T*C,H,W]: what the published code attacks."""
 
-    Attack libraries want four dimensions with images first; `fold` and `forward` are inverse in shape.
-    """
-
-    def __init__(self, net: nn.Module, T: int = 10) -> None:
-        super().__init__()
-        self.net, self.T = net, T
-
-    @staticmethod
-    def fold(spikes: Tensor) -> Tensor:
-        """[T,N,C,H,W] -> [N,T*C,H,W]."""
-        return spikes.transpose(0, 1).flatten(1, 2).contiguous()
+    def inputs(self, images: Tensor) -> Tensor:
+        return self.coded.encode(images).transpose(0, 1).flatten(1, 2).contiguous()
 
     def forward(self, folded: Tensor) -> Tensor:
-        return self.net(folded.unflatten(1, (self.T, -1)).transpose(0, 1))
-
-
-def encoded_logits(net: nn.Module, x: Tensor, coding: str, T: int) -> Tensor:
-    """Logits [N,classes] of uint8 images [N,C,H,W]: the path of training and clean evaluation."""
-    return net(encode(x, coding, T))
+        return self.coded.net(folded.unflatten(1, (self.coded.T, -1)).transpose(0, 1))
 
 
 @contextlib.contextmanager
@@ -67,8 +102,8 @@ def evaluated(net: nn.Module) -> Iterator[nn.Module]:
 
 
 @torch.no_grad()
-def correct(net: nn.Module, x: Tensor, y: Tensor, coding: str, T: int) -> Tensor:
-    """Which uint8 images [N,...] the network, in eval mode, classifies as y: bool [N] on the CPU."""
-    with evaluated(net):
-        batches = zip(x.split(_BATCH), y.split(_BATCH), strict=True)
-        return torch.cat([encoded_logits(net, a, coding, T).argmax(1) == b for a, b in batches]).cpu()
+def correct(coded: CodedNet, images: Images) -> Tensor:
+    """Which images the network, in eval mode, classifies correctly: bool [N] on the CPU."""
+    with evaluated(coded):
+        batches = zip(images.x.split(_BATCH), images.y.split(_BATCH), strict=True)
+        return torch.cat([coded(x).argmax(1) == y for x, y in batches]).cpu()

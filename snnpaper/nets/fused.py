@@ -30,7 +30,6 @@ def fused_if(
     surrogate: str = "atan",
     alpha: float = 2.0,
     detach_reset: bool = True,
-    soft_reset: bool = False,
     norm: nn.BatchNorm2d | None = None,
 ) -> Tensor:
     """Spikes of IF neurons for x [T,...], or for `norm` applied to the T*N frames of x [T,N,C,H,W].
@@ -39,7 +38,7 @@ def fused_if(
     running statistics as it does by itself. Raises RuntimeError when a second derivative is prepared.
     """
     numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
-    neuron = (surrogate, alpha, detach_reset, soft_reset)
+    neuron = (surrogate, alpha, detach_reset)
     if norm is None:
         return _Fused.apply(x, None, None, neuron, None)
     batch = norm.training and x.numel() > 0  # an empty batch has no statistics
@@ -62,7 +61,7 @@ class _Fused(torch.autograd.Function):
             scale = _double(weight) / sigma
             shift = _double(bias) - mean * scale
         spikes, a, b = np.empty_like(flat), _lanes(scale, flat), _lanes(shift, flat)
-        kernels.fire(flat, a, b, neuron[3], spikes)
+        kernels.fire(flat, a, b, spikes)
         ctx.save_for_backward(x)
         ctx.rest = (neuron, statistics, scale, a, b)
         return _shaped(spikes, x)
@@ -72,7 +71,7 @@ class _Fused(torch.autograd.Function):
         if torch.is_grad_enabled():
             raise RuntimeError('second derivatives (create_graph=True) need the plain engine: build(run, "plain")')
         (x,) = ctx.saved_tensors
-        (surrogate, alpha, detached, soft), statistics, scale, a, b = ctx.rest
+        (surrogate, alpha, detached), statistics, scale, a, b = ctx.rest
         flat, upstream = _flat(x), _flat(grad)
         mean, sigma, batch = statistics or (0, 1, False)
         affine = batch or ctx.needs_input_grad[1]
@@ -80,7 +79,7 @@ class _Fused(torch.autograd.Function):
         sums = np.empty((kernels.PARTS if affine else 0, 2, len(a)))
         delta, slope = np.empty_like(flat), np.ones_like(a) if batch else a
         sharpness = np.array(constants(alpha), flat.dtype)
-        kernels.trace(flat, a, b, upstream, kind, sharpness, detached, soft, slope, delta, sums)
+        kernels.trace(flat, a, b, upstream, kind, sharpness, detached, slope, delta, sums)
         if not affine:
             return _shaped(delta, x), None, None, None, None
         d_bias, by_x = _by_channel(sums, len(scale))

@@ -35,8 +35,8 @@ def moments(x, sums):
 
 
 @njit(**_OPTIONS)
-def fire(x, scale, shift, soft, spikes):
-    """Spikes [T, M] of IF neurons with input scale * x + shift, threshold 1, reset to 0 or (`soft`) by 1."""
+def fire(x, scale, shift, spikes):
+    """Spikes [T, M] of IF neurons with input scale * x + shift, threshold 1, reset to 0."""
     L, M = len(scale), x.shape[1]
     one = x.dtype.type(1)
     for block in prange(-(-M // L)):
@@ -48,11 +48,11 @@ def fire(x, scale, shift, soft, spikes):
                 h = v[i] + (current[i] * scale[i] + shift[i])
                 s = one if h >= one else one - one
                 out[i] = s
-                v[i] = h - s if soft else h - s * h
+                v[i] = h - s * h
 
 
 @njit(**_OPTIONS)
-def trace(x, scale, shift, grad, surrogate, alpha, detached, soft, slope, delta, sums):
+def trace(x, scale, shift, grad, surrogate, alpha, detached, slope, delta, sums):
     """Backward pass of `fire`: delta [T, M] from grad [T, M] = d loss / d spikes.
 
     delta[t] = grad[t] sigma'(h[t] - 1) + delta[t+1] d v[t] / d h[t], potentials h computed again from x. What
@@ -69,12 +69,12 @@ def trace(x, scale, shift, grad, surrogate, alpha, detached, soft, slope, delta,
         plain, weighted = np.zeros(L), np.zeros(L)
         for block in range(part * share, min(blocks, (part + 1) * share)):
             here = slice(block * L, min(M, (block + 1) * L))
-            _charge(x, here, scale, shift, soft, potential)
+            _charge(x, here, scale, shift, potential)
             later[:] = 0
             for t in range(T - 1, -1, -1):
                 h, out, current = potential[t], delta[t, here], x[t, here]
                 _steepness(h, surrogate, alpha, steep)
-                _through_reset(later, h, steep, detached, soft)
+                _through_reset(later, h, steep, detached)
                 upstream = grad[t, here]
                 for i in range(len(out)):
                     later[i] += upstream[i] * steep[i]
@@ -90,7 +90,7 @@ def trace(x, scale, shift, grad, surrogate, alpha, detached, soft, slope, delta,
 
 
 @njit(error_model="numpy")
-def _charge(x, here, scale, shift, soft, potential):
+def _charge(x, here, scale, shift, potential):
     """Potentials before the reset of the lanes `here`, as `fire` has them."""
     one = x.dtype.type(1)
     first, h = x[0, here], potential[0]
@@ -101,7 +101,7 @@ def _charge(x, here, scale, shift, soft, potential):
         for i in range(len(current)):
             v = before[i]
             s = one if v >= one else one - one
-            h[i] = (v - s if soft else v - s * v) + (current[i] * scale[i] + shift[i])
+            h[i] = v - s * v + (current[i] * scale[i] + shift[i])
 
 
 @njit(error_model="numpy")
@@ -126,16 +126,13 @@ def _steepness(h, surrogate, alpha, steep):
 
 
 @njit(error_model="numpy")
-def _through_reset(later, h, steep, detached, soft):
+def _through_reset(later, h, steep, detached):
     """Multiply delta[t+1] by d v[t] / d h[t]: the open gate of the reset, and its slope unless detached."""
     one = h.dtype.type(1)
-    if soft and not detached:
-        for i in range(len(h)):
-            later[i] *= one - steep[i]
-    elif not soft and detached:
+    if detached:
         for i in range(len(h)):
             later[i] *= one if h[i] < one else one - one
-    elif not soft:
+    else:
         for i in range(len(h)):
             gate = one if h[i] < one else one - one
             later[i] *= gate - steep[i] * h[i]

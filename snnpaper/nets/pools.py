@@ -314,6 +314,13 @@ class Pool(nn.Module):
         return forward(x) if self.choice.back == there else with_gradient(forward, self.choice.back, self.window, x)
 
 
+def gradient_of(layer: nn.Module) -> str | None:
+    """The name of the entry whose gradient a layer has; None when it is no pool."""
+    if isinstance(layer, Pool):
+        return layer.choice.back.name
+    return "max" if isinstance(layer, nn.MaxPool2d) else "avg" if isinstance(layer, nn.AvgPool2d) else None
+
+
 def with_gradient(forward: Callable[[Tensor], Tensor], back: Part, window: Window, x: Tensor) -> Tensor:
     """forward(x), with the gradient of another pool over the same windows."""
     return _Apart.apply(x, forward, lambda x, grad: back.pull_back(x, grad, window))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .coded import evaluated
+from .hooks import tensors_at
 from .neurons import IF
 
 
@@ -19,21 +20,16 @@ def differing_spikes(net: nn.Module, spikes: Tensor) -> dict[str, float]:
 
     "all" is the share over all layers. The network is left as it was.
     """
-    fired: dict[bool, dict[str, Tensor]] = {}
-    precision = net.precision
-    for half in (False, True):
-        kept = fired.setdefault(half, {})
-        hooks = [
-            m.register_forward_hook(lambda m, i, out, name=name, kept=kept: kept.__setitem__(name, out.bool()))
-            for name, m in net.named_modules()
-            if isinstance(m, IF)
-        ]
-        net.precision = "bf16" if half else "fp32"
-        with evaluated(net):
-            net(spikes)
-        for hook in hooks:
-            hook.remove()
-    net.precision = precision
+    neurons = {name: m for name, m in net.named_modules() if isinstance(m, IF)}
+    fired, precision = {}, net.precision
+    try:
+        for half in (False, True):
+            net.precision = "bf16" if half else "fp32"
+            with evaluated(net), tensors_at(neurons) as spikes_of:
+                net(spikes)
+            fired[half] = {name: out.bool() for name, out in spikes_of.items()}
+    finally:
+        net.precision = precision
     moved = {name: (fired[True][name] ^ fired[False][name]) for name in fired[False]}
     total = sum(m.sum().item() for m in moved.values()) / sum(m.numel() for m in moved.values())
     return {name: m.float().mean().item() for name, m in moved.items()} | {"all": total}

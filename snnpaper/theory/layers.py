@@ -85,17 +85,15 @@ class Fire:
 
 
 class Dense:
-    """I[t] = W s[t], W [out, in]. `per_sample` is the weight gradient sum_t delta[t] s[t]^T, [N, out, in]."""
+    """I[t] = W s[t], W [out, in]."""
 
     def __init__(self, weight: Tensor) -> None:
         self.weight = weight
 
     def forward(self, s: Tensor) -> Tensor:
-        self.s = s.detach()
         return s @ self.weight.T
 
     def pull_back(self, delta: Tensor) -> Tensor:
-        self.per_sample = torch.einsum("tno,tni->noi", delta, self.s)
         return delta @ self.weight
 
 

@@ -10,8 +10,8 @@ import re
 import pandas as pd
 from torch import nn
 
-from ...attacks.ensemble import DRAWS, IN_AUTOATTACK, QUERIES, autoattack
 from ...attacks.art import EVALUATIONS, ITERATIONS
+from ...attacks.ensemble import DRAWS, IN_AUTOATTACK, QUERIES, autoattack
 from ...attacks.spiking_ensemble import SHORT
 
 # The budgets of the published AutoAttack (Croce & Hein 2020, arXiv 2003.01690), and ART's own of HopSkipJump.

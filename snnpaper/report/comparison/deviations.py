@@ -17,14 +17,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ... import command, ledger, zoo
-from ...attacks.standard import Attack, threat
+from ...attacks.standard import Attack
 from ...config import Run
 from ...measure.experiment import ATTACKED_IMAGES
 from ...nets import data
-from ...nets.coded import SpikeModel, correct
+from ...nets.coded import CodedNet, correct
 from ...nets.data import Images
 from ...stats import over_seeds
 from .. import gaps, tables
@@ -33,36 +33,35 @@ EPS = 8 / 255
 _BATCH = 16  # as published: in train mode the batch is part of the attack
 
 
-def measure(net: nn.Module, run: Run, images: Images) -> dict:
+def measure(coded: CodedNet, images: Images) -> dict:
     """Which images survive train-mode FGSM and PGD-7 under the network's own statistics; and, for average
     pooling, which are classified correctly when the pool treats its padding the other way."""
     rows = []
     for method in ("fgsm", "pgd"):
-        hits = train_mode_attack(net, run, images, Attack(space="spike", method=method, eps=EPS, protocol="published"))
+        hits = train_mode_attack(coded, images, Attack(space="spike", method=method, eps=EPS, protocol="published"))
         rows.append({"method": method, "accuracy": hits.float().mean().item(), "correct": ledger.pack(hits)})
     out = {"n": len(images), "eps": EPS, "train mode": rows}
-    if isinstance(net.maxpool, nn.AvgPool2d):
-        other = copy.deepcopy(net)
-        other.maxpool.count_include_pad = not run.count_include_pad
-        hits = correct(other, images.x, images.y, run.coding, run.T)
+    if isinstance(coded.net.maxpool, torch.nn.AvgPool2d):
+        other = copy.deepcopy(coded)
+        other.net.maxpool.count_include_pad = not coded.net.maxpool.count_include_pad
+        hits = correct(other, images)
         out |= {"other_padding_accuracy": hits.float().mean().item(), "other_padding_correct": ledger.pack(hits)}
     return out
 
 
-def train_mode_attack(net: nn.Module, run: Run, images: Images, attack: Attack, seed: int = 0) -> Tensor:
-    """Bool [N]: still correct on `net` in eval mode, after an attack that saw a copy of it in train mode.
+def train_mode_attack(coded: CodedNet, images: Images, attack: Attack, seed: int = 0) -> Tensor:
+    """Bool [N]: still correct in eval mode, after an attack that saw a copy of it in train mode.
 
     Raises ValueError for an attack by another protocol than the published one.
     """
     if attack.protocol != "published":
         raise ValueError(f"protocol is {attack.protocol!r}; allowed: published, which attacks in train mode")
-    attacked, own, hits = copy.deepcopy(net), SpikeModel(net.eval(), run.T), []
+    attacked, own, hits = copy.deepcopy(coded), coded.threat("spike"), []
+    model = attacked.threat("spike")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        for i in range(0, len(images), _BATCH):
-            y = images.y[i : i + _BATCH]
-            model, clean = threat(attacked, run, images.x[i : i + _BATCH], attack)
-            adversarial = attack.on(model)(clean, y)
+        for x, y in zip(images.x.split(_BATCH), images.y.split(_BATCH), strict=True):
+            adversarial = attack.on(model)(model.inputs(x), y)
             with torch.no_grad():
                 hits.append(own(adversarial).argmax(1) == y)
     return torch.cat(hits).cpu()
@@ -199,10 +198,10 @@ def missing(root: Path | None = None) -> pd.DataFrame:
 
 def record(name: str) -> None:
     """Measure a network of zoo/ on the images of its robustness record and append the record."""
-    run, net = zoo.load(name)
+    run, coded = zoo.load(name)
     images, began = data.load(run.dataset)["test"].first(ATTACKED_IMAGES), time.monotonic()
-    results = measure(net, run, images)
-    ledger.append("deviations", run, results, time.monotonic() - began, **zoo.origin(net, images))
+    results = measure(coded, images)
+    ledger.append("deviations", run, results, time.monotonic() - began, **zoo.origin(coded, images))
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -168,7 +168,7 @@ def _missing(wanted: Run, state: str, root: Path | None) -> dict[str, str]:
 
 @functools.cache
 def _live(run: Run) -> dict[str, float]:
-    return live_share(build(run), run)
+    return live_share(build(run))
 
 
 def weights(root: Path | None = None, trails: bool = True) -> pd.DataFrame:
