@@ -14,9 +14,11 @@ from spikingjelly.activation_based import encoding, functional, neuron, surrogat
 from torch import Tensor, nn
 
 from snnpaper.attacks.pgd import pgd_any_iterate
-from snnpaper.attacks.standard import Attack, threat
+from snnpaper.attacks.standard import Attack
 from snnpaper.config import Run
+from snnpaper.nets.coded import CodedNet
 from snnpaper.nets.coding import PHASES
+from snnpaper.nets.hooks import tensors_at
 from snnpaper.nets.models import SpikingResNet, build
 from snnpaper.nets.neurons import IF
 from snnpaper.train import captured_step, optimiser_of, train_step
@@ -35,12 +37,13 @@ class Ours:
     def __init__(self, run: Run, x: Tensor, y: Tensor, weights: dict | None = None) -> None:
         self.run, self.many = run, (x, y)
         self.x, self.y = x[: run.batch_size], y[: run.batch_size]
-        self.net = build(run, self.engine).to(x.device)
+        self.coded = CodedNet.of(run, self.engine).to(x.device)
+        self.net = self.coded.net
         if weights:
             self.net.load_state_dict(weights)
         self.change(self.net)
-        self.net.train()
-        self.optimiser = optimiser_of(run, self.net)
+        self.coded.train()
+        self.optimiser = optimiser_of(run, self.coded)
         self.published = Attack(space="spike", eps=EPS, alpha=STEP, steps=STEPS)
         self._graph = None
 
@@ -49,22 +52,22 @@ class Ours:
 
     def train_step(self) -> None:
         if not (self.x.is_cuda and self.captured):
-            train_step(self.net, self.optimiser, self.run, self.x, self.y)
+            train_step(self.coded, self.optimiser, self.x, self.y)
             return
         if self._graph is None:
-            self._graph = captured_step(self.net, self.optimiser, self.run, self.x, self.y)
+            self._graph = captured_step(self.coded, self.optimiser, self.x, self.y)
         self._graph(self.x, self.y)
 
     def attack(self) -> None:
-        model, clean = threat(self.net.eval(), self.run, self.x, self.published)
-        self.published.on(model)(clean, self.y)
-        self.net.train()
+        model = self.coded.threat("spike")
+        self.published.on(model)(model.inputs(self.x), self.y)
+        self.coded.train()
 
     def early(self) -> None:
         x, y = self.many
-        model, clean = threat(self.net.eval(), self.run, x, self.published)
-        pgd_any_iterate(model, clean, y, EPS, STEP, STEPS, batch_size=self.run.batch_size)
-        self.net.train()
+        model = self.coded.threat("spike")
+        pgd_any_iterate(model, model.inputs(x), y, EPS, STEP, STEPS, batch_size=self.run.batch_size)
+        self.coded.train()
 
 
 def _replace(net: nn.Module, kind: type, make) -> None:
@@ -175,17 +178,14 @@ class Floor:
 
     def __init__(self, run: Run, x: Tensor, y: Tensor, weights: dict | None = None) -> None:
         net, x = build(run, self.engine).to(x.device).eval(), x[: run.batch_size]
-        self.layers: list[tuple[nn.Module, Tensor]] = []
-        for m in net.modules():
-            if isinstance(m, nn.Conv2d | nn.Linear):
-                m.register_forward_hook(lambda m, i, out: self.layers.append((m, i[0].detach())))
-        with torch.no_grad():
+        products = {name: m for name, m in net.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+        with torch.no_grad(), tensors_at(products, inputs=True) as inputs:
             net(torch.zeros(run.T, *x.shape, device=x.device))
-        for m, _ in self.layers:
-            m._forward_hooks.clear()
         order = torch.channels_last
         net.to(memory_format=order)
-        self.layers = [(m, x.contiguous(memory_format=order) if x.ndim == 4 else x) for m, x in self.layers]
+        self.layers: list[tuple[nn.Module, Tensor]] = [
+            (products[name], x.contiguous(memory_format=order) if x.ndim == 4 else x) for name, x in inputs.items()
+        ]
 
     def train_step(self) -> None:
         for k, (m, x) in enumerate(self.layers):

@@ -87,7 +87,7 @@ def trained(run: Run) -> dict | None:
     if not alike:
         return None
     longest = max(alike, key=lambda r: (r.epochs * (r.train_images or data.TRAIN_IMAGES[r.dataset]), -r.seed))
-    return zoo.load(longest.name)[1].state_dict()
+    return zoo.load(longest.name)[1].net.state_dict()
 
 
 def compare(setting: dict, kinds: dict[str, type], device: str, rounds: int) -> list[dict]:

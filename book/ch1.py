@@ -36,6 +36,7 @@ import torch.nn.functional as F
 from IPython.display import Markdown
 
 from snnpaper.nets import coding, data, models, neurons
+from snnpaper.nets.hooks import tensors_at
 from snnpaper.report import plots
 
 torch.set_num_threads(1)
@@ -461,11 +462,11 @@ print(f"entries of steps 9 and 10 that no longer repeat 1 and 2: {broken:.0%}")
 # %%
 image = (flower / 255).requires_grad_()
 read = {}
-for twin in ("identity", "weighted"):
-    spikes = coding.encode_image(image, "phase", T, twin)
+for bpda in ("identity", "weighted"):
+    spikes = coding.encode_image(image, "phase", T, bpda)
     assert torch.equal(spikes, clean)  # forward: exactly the code
     per_step = [torch.autograd.grad(step.sum(), image, retain_graph=True)[0].unique() for step in spikes]
-    read[twin] = torch.cat(per_step).tolist()
+    read[bpda] = torch.cat(per_step).tolist()
 assert read["identity"] == [1.0] * T and read["weighted"] == coding.phase_weights(T).tolist()
 print(pd.DataFrame(read, index=pd.RangeIndex(1, T + 1, name="t")).round(3).to_string())
 
@@ -531,13 +532,11 @@ assert [name for name, m in blocks.items() if m.downsample is not None] == ["lay
 # %%
 layers = {f"layer{i}": [f"layer{i}"] for i in range(1, 5)}
 parts = {"stem": ["conv1", "bn1", "sn1"], "pool": ["maxpool"], **layers, "output": ["fc"]}
-side = {}
-for part, names in parts.items():
-    last = nets[16].get_submodule(names[-1])
-    last.register_forward_hook(lambda m, i, out, part=part: side.update({part: out.shape[-1]}))
+ends = {part: nets[16].get_submodule(names[-1]) for part, names in parts.items()}
 batch = coding.encode(torch.cat([digits.x[:31], flower]), "phase", T)  # 31 digits and the photograph
-with torch.no_grad():
+with torch.no_grad(), tensors_at(ends) as outputs:
     logits = nets[16](batch)  # training mode: BatchNorm uses this batch's statistics
+side = {part: out.shape[-1] for part, out in outputs.items()}
 assert logits.shape == (32, 10) and [side[p] for p in list(parts)[:6]] == [16, 8, 8, 4, 2, 1]
 
 # %%
@@ -586,14 +585,9 @@ assert all(live_share(conv, 2) == 1 for conv in (nets[64].layer3[0].conv2, nets[
 largest = {}
 for skip in ("sew", "spiking"):
     torch.manual_seed(0)
-    net, seen = models.SpikingResNet(num_classes=10, width=16, skip=skip), {}
-    for name in ("sn1", "layer1", "layer2", "layer3", "layer4"):
-
-        def note(module, inputs, output, name=name, seen=seen):
-            seen[name] = output
-
-        net.get_submodule(name).register_forward_hook(note)
-    with torch.no_grad():
+    net = models.SpikingResNet(num_classes=10, width=16, skip=skip)
+    ends = {name: net.get_submodule(name) for name in ("sn1", "layer1", "layer2", "layer3", "layer4")}
+    with torch.no_grad(), tensors_at(ends) as seen:
         net(batch)
     assert all(torch.equal(out, out.round()) and out.min() == 0 for out in seen.values())
     largest[skip] = {name: int(out.max()) for name, out in seen.items()}

@@ -82,10 +82,10 @@ splits = {k: v.to(device) for k, v in data.load(run.dataset).items()}
 live = config.PROFILES["demo"]["dataset"] == run.dataset
 if live:
     training = train(run, splits, device, checkpoint=False, progress=False)
-    net, curves = zoo.round_(training.net), training.curves
+    coded, curves = zoo.round_(training.coded), training.curves
 else:
     experiment.run_all(run, device)
-    net, curves = zoo.load(run.name, device)[1], ledger.read("train", run.name)["results"]["curves"]
+    coded, curves = zoo.load(run.name, device)[1], ledger.read("train", run.name)["results"]["curves"]
 print(f"validation accuracy after {len(curves)} epochs: {100 * curves[-1]['validation_accuracy']:.0f} %")
 
 # %% tags=["nbval-ignore-output"] mystnb={"figure": {"name": "fig-ch3-curves", "caption": "Live part: loss and accuracy while the network of this chapter's parameters is trained."}, "image": {"alt": "Two panels. Cross-entropy falls with the epochs; training and validation accuracy rise together."}}
@@ -117,7 +117,7 @@ plots.learning_curves(curves)
 test = splits["test"].first(100 if live else experiment.ATTACKED_IMAGES)
 battery = [Attack(space=s, method=m) for s in ("pixel", "spike") for m in ("fgsm", "pgd")]
 if live:
-    found = experiment.robustness(run, net, test, battery)
+    found = experiment.robustness(run, coded, test, battery)
 else:
     found = ledger.read("robustness", run.name)["results"]
 frame = tables.accuracies_of(run, found)
@@ -126,7 +126,7 @@ frame[["space", "protocol", "method", "eps", "n", "accuracy"]].round(2)
 # %% tags=["nbval-ignore-output"]
 clean = frame.loc[frame["space"] == "clean", "accuracy"].item()
 if run == config.Run.make("demo", pool=run.pool, seed=run.seed):
-    whole = experiment.robustness(run, net, splits["test"], [])["clean_accuracy"]
+    whole = experiment.robustness(run, coded, splits["test"], [])["clean_accuracy"]
     assert whole >= 0.90, f"clean accuracy on the {len(splits['test'])} test digits is {whole:.3f}"
     print(f"clean accuracy on all {len(splits['test'])} test images: {100 * whole:.1f} %")
 sound = frame[frame["protocol"] == "sound"]
@@ -143,7 +143,7 @@ assert (sound["accuracy"] <= clean + 0.05).all(), "an attack that helps the netw
 # back to the input: the share of entries that are not exactly zero, and the norm.
 
 # %% tags=["nbval-ignore-output"]
-rows = sparsity.activation_gradients(net, run, splits["test"].first(64), training=False)
+rows = sparsity.activation_gradients(coded, splits["test"].first(64), training=False)
 density = {r["layer"]: 100 * r["0_mean"] for r in rows}
 if run.pool == "max" and run.neuron == "IF":
     assert density["sn1"] <= 25.0, "a 3x3 window with stride 2 passes one entry of four at most"

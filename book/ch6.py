@@ -32,11 +32,10 @@ from IPython.display import HTML
 from myst_nb import glue
 
 from snnpaper import config, ledger, zoo
-from snnpaper.attacks.pgd import pgd_any_iterate
 from snnpaper.attacks.ensemble import predictions, step
 from snnpaper.attacks.gradients import Backward, backward
 from snnpaper.attacks.levels import level_search
-from snnpaper.attacks.spiking_ensemble import target
+from snnpaper.attacks.pgd import pgd_any_iterate
 from snnpaper.audit import checks
 from snnpaper.audit.evidence import evidence, slack
 from snnpaper.measure.codings import EPS, IMAGES
@@ -126,9 +125,10 @@ print(f"{run.label}, {run.pool} pooling, width {run.width}, on {run.dataset} (sc
 
 # %% tags=["nbval-ignore-output"]
 splits = {k: v.to(device) for k, v in data.load(run.dataset).items()}
-net = train(run, splits, device, checkpoint=False, progress=False).net.requires_grad_(False)
+coded = train(run, splits, device, checkpoint=False, progress=False).coded.requires_grad_(False)
 test = splits["test"].first(30)
-model, x = target(net, run, test.x, "pixel")
+model = coded.threat("pixel", "smoothed")
+x = model.inputs(test.x)
 right = predictions(model, x) == test.y
 x, grey, y = x[right], test.x[right], test.y[right]
 print(f"{len(y)} of {len(test)} digits are classified correctly; attacked are these")
@@ -136,12 +136,12 @@ print(f"{len(y)} of {len(test)} digits are classified correctly; attacked are th
 # %% tags=["nbval-ignore-output"]
 print("digits that stand:   " + "".join(f"{k:>4}/255" for k in (2, 8, 16)))
 stands = {}
-for twin in ("identity", "weighted", "smoothed"):
-    twinned = target(net, run, grey, "pixel", twin)[0]
-    stands[twin] = [int(pgd_any_iterate(twinned, x, y, k / 255, step(k / 255, 20), 20)[0].sum()) for k in (2, 8, 16)]
+for bpda in ("identity", "weighted", "smoothed"):
+    attacked = coded.threat("pixel", bpda)
+    stands[bpda] = [int(pgd_any_iterate(attacked, x, y, k / 255, step(k / 255, 20), 20)[0].sum()) for k in (2, 8, 16)]
 if run.coding != "rate":
-    by_level = [level_search(net, run.coding, run.T, grey, y, k) for k in (2, 8, 16)]
-    stands["level search"] = [int((predictions(model, a.float() / 255) == y).sum()) for a in by_level]
+    by_level = [level_search(coded, grey, y, k) for k in (2, 8, 16)]
+    stands["level search"] = [int((predictions(coded, a) == y).sum()) for a in by_level]
 for name, counts in stands.items():
     print(f"{name:20} " + "".join(f"{c:8}" for c in counts))
 assert stands.get("level search", [0])[-1] <= min(stands["identity"][-1], stands["weighted"][-1]) + 2
@@ -166,10 +166,10 @@ assert stands.get("level search", [0])[-1] <= min(stands["identity"][-1], stands
 # %% tags=["nbval-ignore-output"]
 logits = model(x)
 for choice in (Backward(), Backward("atan", 8.0), Backward(pool="ties"), Backward(adaptive=True)):
-    with backward(net, choice):
+    with backward(coded, choice):
         assert torch.equal(model(x), logits)
-        standing, _ = pgd_any_iterate(model, x, y, 8 / 255, step(8 / 255, 20), 20)
-    print(f"{int(standing.sum()):3} of {len(y)} stand at 8/255 under PGD-20 with {choice}")
+        robust, _ = pgd_any_iterate(model, x, y, 8 / 255, step(8 / 255, 20), 20)
+    print(f"{int(robust.sum()):3} of {len(y)} stand at 8/255 under PGD-20 with {choice}")
 
 # %% [markdown]
 # ## Checks, and five signs
@@ -186,8 +186,8 @@ for choice in (Backward(), Backward("atan", 8.0), Backward(pool="ties"), Backwar
 # %% tags=["nbval-ignore-output"]
 reports = {}
 for name, context in {
-    "its own surrogate": partial(backward, net, Backward()),
-    "zero width": partial(backward, net, Backward("rectangular", 1e9)),
+    "its own surrogate": partial(backward, coded, Backward()),
+    "zero width": partial(backward, coded, Backward("rectangular", 1e9)),
 }.items():
     with context():
         reports[name] = checks.report(evidence(model, x[:8], y[:8], 16 / 255, 10))
@@ -322,11 +322,11 @@ HTML(tables.shown(check_tables.evidence(first, column), MEASURE))
 # %% tags=["nbval-ignore-output"]
 judged = 0
 for record in ledger.records("attacks") if data.available("cifar10") else []:
-    kept_run, kept_net = zoo.load(record["name"])
+    kept_run, kept = zoo.load(record["name"])
     moved = np.load(ledger.path("attacks", record["name"]).with_suffix(".npz"))["difference"]
     clean = data.load(kept_run.dataset)["test"].first(len(moved))
     worst = (clean.x.int() + torch.from_numpy(moved).int()).float() / 255
-    now = predictions(target(kept_net, kept_run, clean.x[:1], "pixel")[0], worst) == clean.y
+    now = predictions(kept.threat("pixel"), worst) == clean.y
     stored = torch.from_numpy(ledger.unpack(record["results"]["batteries"][0]["standing"], len(moved)))
     assert int((now != stored).sum()) <= 2 and np.abs(moved).max() <= 1
     judged += 1

@@ -7,12 +7,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from snnpaper.attacks.standard import Attack, robust, threat
+from snnpaper.attacks.standard import Attack, robust
 from snnpaper.config import Run
 from snnpaper.nets import data
-from snnpaper.nets.coded import PixelModel, SpikeModel, correct
-from snnpaper.nets.coding import encode, phase_weights
-from snnpaper.nets.models import build
+from snnpaper.nets.coded import CodedNet, correct
+from snnpaper.nets.coding import phase_weights
 
 RUN = Run.make("demo", width=8)
 
@@ -23,45 +22,47 @@ def images():
 
 
 @pytest.fixture(scope="module")
-def net(images):
+def coded(images):
     """A small network after some updates, so that its logits depend on the image."""
-    net = build(RUN).train()
-    optimiser = torch.optim.Adam(net.parameters(), lr=3e-3)
+    coded = CodedNet.of(RUN).train()
+    optimiser = torch.optim.Adam(coded.parameters(), lr=3e-3)
     for _ in range(12):
-        F.cross_entropy(net(encode(images.x, "phase", 10)), images.y).backward()
+        F.cross_entropy(coded(images.x), images.y).backward()
         optimiser.step()
         optimiser.zero_grad()
     with torch.no_grad():  # statistics of the final weights
         for _ in range(20):
-            net(encode(images.x, "phase", 10))
-    return net.eval()
+            coded(images.x)
+    return coded.eval()
 
 
-def adversarial(net, images, attack, seed=0):
+def adversarial(coded, images, attack, seed=0):
     torch.manual_seed(seed)
-    model, clean = threat(net, RUN, images.x, attack)
-    return model.eval(), clean, attack.on(model)(clean, images.y)
+    model = coded.threat(attack.space, attack.bpda)
+    clean = model.inputs(images.x)
+    return model, clean, attack.on(model)(clean, images.y)
 
 
-def test_both_threat_models_agree_with_the_network_on_clean_images(net, images):
-    expected = net(encode(images.x, "phase", 10))
+def test_both_threat_models_agree_with_the_network_on_clean_images(coded, images):
+    expected = coded(images.x)
     for space in ("pixel", "spike"):
-        model, clean = threat(net, RUN, images.x, Attack(space=space))
+        model = coded.threat(space)
+        clean = model.inputs(images.x)
         assert torch.equal(model(clean), expected)
         assert torch.equal(model(clean), expected)  # nothing is remembered between calls
 
 
-def test_pixel_fgsm_is_the_signed_weighted_sum_over_planes(net, images):
-    model, clean, found = adversarial(net, images, Attack(method="fgsm"))
-    s = encode(images.x, "phase", 10).requires_grad_()
-    F.cross_entropy(net(s), images.y).backward()
+def test_pixel_fgsm_is_the_signed_weighted_sum_over_planes(coded, images):
+    model, clean, found = adversarial(coded, images, Attack(method="fgsm"))
+    s = coded.encode(images.x).requires_grad_()
+    F.cross_entropy(coded.net(s), images.y).backward()
     g = (s.grad * phase_weights(10).view(-1, 1, 1, 1, 1)).sum(0)
     torch.testing.assert_close(found, (clean + 8 / 255 * g.sign()).clamp(0, 1))
 
 
-def test_spike_pgd_is_the_published_loop(net, images):
+def test_spike_pgd_is_the_published_loop(coded, images):
     attack = Attack(space="spike", eps=6 / 255)
-    model, clean, found = adversarial(net, images, attack, seed=3)
+    model, clean, found = adversarial(coded, images, attack, seed=3)
     torch.manual_seed(3)
     x = (clean + torch.empty_like(clean).uniform_(-6 / 255, 6 / 255)).clamp(0, 1)
     for _ in range(7):
@@ -73,36 +74,36 @@ def test_spike_pgd_is_the_published_loop(net, images):
 
 @pytest.mark.parametrize("space", ["pixel", "spike"])
 @pytest.mark.parametrize("method", ["fgsm", "pgd"])
-def test_adversarial_inputs_stay_in_ball_and_box_and_raise_the_loss(net, images, space, method):
-    model, clean, found = adversarial(net, images, Attack(space=space, method=method))
+def test_adversarial_inputs_stay_in_ball_and_box_and_raise_the_loss(coded, images, space, method):
+    model, clean, found = adversarial(coded, images, Attack(space=space, method=method))
     assert (found - clean).abs().max() <= 8 / 255 + 1e-6
     assert found.min() >= 0 and found.max() <= 1
     with torch.no_grad():
         assert F.cross_entropy(model(found), images.y) > F.cross_entropy(model(clean), images.y)
 
 
-def test_a_binary_code_can_move_one_way_only(net, images):
+def test_a_binary_code_can_move_one_way_only(coded, images):
     # The box clips half of the ball away: on average half of the entries cannot follow the gradient's sign.
-    _, clean, found = adversarial(net, images, Attack(space="spike", method="fgsm"))
+    _, clean, found = adversarial(coded, images, Attack(space="spike", method="fgsm"))
     moved = (found != clean).float().mean().item()
     assert 0.25 < moved < 0.75
     assert ((clean == 0) | (clean == 1)).all()
 
 
-def test_the_sound_protocol_leaves_network_and_random_stream_alone(net, images):
-    before = {k: v.clone() for k, v in net.state_dict().items()}
+def test_the_sound_protocol_leaves_network_and_random_stream_alone(coded, images):
+    before = {k: v.clone() for k, v in coded.state_dict().items()}
     torch.manual_seed(9)
     expected = torch.rand(1)
     torch.manual_seed(9)
-    a = robust(net, RUN, images, Attack(), batch_size=5, seed=1)
+    a = robust(coded, images, Attack(), batch_size=5, seed=1)
     assert torch.equal(torch.rand(1), expected)
-    assert torch.equal(a, robust(net, RUN, images, Attack(), batch_size=5, seed=1))
-    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
-    assert not net.training
+    assert torch.equal(a, robust(coded, images, Attack(), batch_size=5, seed=1))
+    assert all(torch.equal(v, before[k]) for k, v in coded.state_dict().items())
+    assert not coded.training
 
 
-def test_the_published_protocol_adapts_batchnorm_to_attacked_batches_on_a_copy(net, images, monkeypatch):
-    before = {k: v.clone() for k, v in net.state_dict().items()}
+def test_the_published_protocol_adapts_batchnorm_to_attacked_batches_on_a_copy(coded, images, monkeypatch):
+    before = {k: v.clone() for k, v in coded.state_dict().items()}
     copies = []
 
     def kept(module):
@@ -111,17 +112,17 @@ def test_the_published_protocol_adapts_batchnorm_to_attacked_batches_on_a_copy(n
 
     monkeypatch.setattr("snnpaper.attacks.standard.copy", types.SimpleNamespace(deepcopy=kept))
     attack = Attack(space="spike", protocol="published")
-    robust(net, RUN, images, attack, batch_size=6)
-    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    robust(coded, images, attack, batch_size=6)
+    assert all(torch.equal(v, before[k]) for k, v in coded.state_dict().items())
     (used,) = copies
-    assert used.bn1.num_batches_tracked - net.bn1.num_batches_tracked == 2 * 7  # two batches, seven steps
-    assert not torch.equal(used.bn1.running_mean, net.bn1.running_mean)
+    assert used.net.bn1.num_batches_tracked - coded.net.bn1.num_batches_tracked == 2 * 7  # two batches, seven steps
+    assert not torch.equal(used.net.bn1.running_mean, coded.net.bn1.running_mean)
 
 
-def test_zero_eps_changes_nothing(net, images):
-    clean = correct(net, images.x, images.y, "phase", 10)
+def test_zero_eps_changes_nothing(coded, images):
+    clean = correct(coded, images)
     for space in ("pixel", "spike"):
-        assert torch.equal(robust(net, RUN, images, Attack(space=space, eps=0.0)), clean)
+        assert torch.equal(robust(coded, images, Attack(space=space, eps=0.0)), clean)
 
 
 @pytest.mark.parametrize(
@@ -139,14 +140,36 @@ def test_a_wrong_attack_is_refused(bad, message):
         Attack(**bad)
 
 
-def test_fold_and_forward_are_inverse(net):
-    s = torch.rand(10, 2, 3, 32, 32)
-    folded = SpikeModel.fold(s)
+def test_the_mode_of_each_module_comes_back(coded, images):
+    other = copy.deepcopy(coded).train()
+    other.net.bn1.eval()
+    for attack in (Attack(), Attack(space="spike", protocol="published")):
+        robust(other, images.first(4), attack)
+        assert other.training and other.net.layer1.training and not other.net.bn1.training
+
+
+def test_images_that_are_not_uint8_are_refused(coded, images):
+    floats = data.Images(images.x / 255, images.y)
+    for space in ("pixel", "spike"):
+        with pytest.raises(ValueError, match="images are torch.float32; allowed: torch.uint8"):
+            robust(coded, floats, Attack(space=space))
+
+
+def test_another_space_is_refused(coded):
+    with pytest.raises(ValueError, match="space is 'voltage'; allowed: pixel, spike"):
+        coded.threat("voltage")
+
+
+def test_fold_and_forward_are_inverse(coded, images):
+    model = coded.threat("spike")
+    folded = model.inputs(images.x[:2])
     assert folded.shape == (2, 30, 32, 32)
-    assert torch.equal(SpikeModel(net, 10)(folded), net(s))
+    assert torch.equal(folded[0].unflatten(0, (10, 3)), coded.encode(images.x[:2])[:, 0])
+    moved = torch.rand(2, 30, 32, 32)
+    assert torch.equal(model(moved), coded.net(moved.unflatten(1, (10, 3)).transpose(0, 1)))
 
 
-def test_pixel_model_quantises_to_8_bits(net):
-    model = PixelModel(net)
+def test_pixel_space_is_quantised_to_8_bits(coded):
+    model = coded.threat("pixel")
     x = torch.rand(2, 3, 32, 32)
     assert torch.equal(model(x), model((x * 255).round() / 255))

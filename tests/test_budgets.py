@@ -7,15 +7,16 @@ import pandas as pd
 
 from snnpaper.attacks import spiking_ensemble
 from snnpaper.config import Run
-from snnpaper.nets.models import build
+from snnpaper.nets.coded import CodedNet
 from snnpaper.report.attacks import budgets, protocol_tables, tables
 
 RUN = Run.make("demo", width=4)
 
 
 def test_every_attack_has_a_budget_that_its_code_keeps():
-    net = build(RUN).eval()
-    names = [s.name for space in ("pixel", "spike") for s in spiking_ensemble.stages(net, RUN, space, 0.03, {"ReLU twin": net})]
+    coded = CodedNet.of(RUN)
+    both = [spiking_ensemble.stages(coded, space, 0.03, {"ReLU twin": coded}) for space in ("pixel", "spike")]
+    names = [s.name for stages in both for s in stages]
     assert all(budgets.budget(name) for name in names)
     assert budgets.budget("clean") == budgets.budget(tables.WORST) == ""
     said = {

@@ -19,6 +19,7 @@ from snnpaper.campaign import cells
 from snnpaper.config import Run
 from snnpaper.measure import experiment
 from snnpaper.nets import data
+from snnpaper.nets.coded import CodedNet
 from snnpaper.train import OutOfTime
 
 TINY = {"width": 4, "T": 2, "epochs": 1, "train_images": 128}
@@ -77,11 +78,12 @@ def test_a_wrong_grid_is_told_where(tmp_path, block, message):
 def test_a_run_that_fails_is_recorded_as_failed_and_the_rest_goes_on(home, few_images, tmp_path, monkeypatch, together):
     file = demo(tmp_path / "g.yml", seeds=[0])
     bad, said = cells(file)[0].run, []
+    pool = repr(CodedNet.of(bad).net.maxpool)
     step = train_module.train_step
     monkeypatch.setattr(
         train_module,
         "train_step",
-        lambda net, opt, run, x, y: step(net, opt, run, x, y) * (math.nan if run == bad else 1),
+        lambda coded, *rest: step(coded, *rest) * (math.nan if repr(coded.net.maxpool) == pool else 1),
     )
     assert campaign.run(file, together=together, render_chapter=False, say=said.append)
     assert {k: len(v) for k, v in results(home).items()} == {"failed": 1, "train": 1, "robustness": 1, "sparsity": 1}
@@ -118,11 +120,11 @@ def test_four_cells_end_to_end(home, few_images, tmp_path):
 
 def test_a_stop_between_attacks_repeats_none(home, few_images, monkeypatch):
     run = Run.make("demo", **TINY)
-    net, test = experiment.train_stage(run, progress=False), data.load("digits")["test"]
+    coded, test = experiment.train_stage(run, progress=False), data.load("digits")["test"]
     attacked, real = [], experiment.robust
 
     def robust(*args):
-        attacked.append(args[3])
+        attacked.append(args[2])
         return real(*args)
 
     monkeypatch.setattr(experiment, "robust", robust)
@@ -131,9 +133,9 @@ def test_a_stop_between_attacks_repeats_none(home, few_images, monkeypatch):
     clock = iter([0.0, 0.0, 0.0, 10.0])  # passes the deadline before the second attack
     monkeypatch.setattr(experiment.time, "monotonic", lambda: next(clock, 10.0))
     with pytest.raises(OutOfTime, match=f"stopped after 1 of {len(battery)} attacks"):
-        experiment.robustness_stage(run, net, test, False, deadline=5.0)
+        experiment.robustness_stage(run, coded, test, False, deadline=5.0)
     assert not ledger.path("robustness", run.name).exists()
-    experiment.robustness_stage(run, net, test, False)
+    experiment.robustness_stage(run, coded, test, False)
     assert attacked == list(battery)
     assert len(ledger.read("robustness", run.name)["results"]["attacks"]) == len(battery)
 
@@ -146,7 +148,7 @@ def test_trained_together_is_trained_alone(home, few_images, tmp_path):
     assert together["provenance"]["together"] == 3
     ledger.path("train", run.name).unlink()
     alone = experiment.train_stage(run, progress=False)
-    assert zoo.sha256(alone) == together["provenance"]["weights_sha256"]
+    assert zoo.sha256(alone.net) == together["provenance"]["weights_sha256"]
 
 
 def test_what_cannot_be_trained_together_is_refused(home):

@@ -1,10 +1,10 @@
-"""The codes: bit planes exactly, SpikingJelly's encoders bit for bit, and the BPDA twins."""
+"""The codes: bit planes exactly, SpikingJelly's encoders bit for bit, and the BPDA surrogates."""
 
 import pytest
 import torch
 from spikingjelly.activation_based.encoding import LatencyEncoder, PoissonEncoder, WeightedPhaseEncoder
 
-from snnpaper.nets.coding import CODINGS, SMOOTHING, encode, encode_image, phase_weights, twin_slope
+from snnpaper.nets.coding import CODINGS, SMOOTHING, bpda_slope, encode, encode_image, phase_weights
 
 ALL = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16)  # every pixel value once
 
@@ -104,10 +104,10 @@ def test_direct_repeats_the_image(batch):
 def test_errors(batch):
     with pytest.raises(ValueError, match="coding is 'morse'; allowed: phase, weighted_phase, rate"):
         encode(batch, "morse", 10)
-    with pytest.raises(ValueError, match="uint8 in 0..255, got torch.float32"):
+    with pytest.raises(ValueError, match="images are torch.float32; allowed: torch.uint8"):
         encode(batch.float(), "phase", 10)
-    with pytest.raises(ValueError, match="twin is 'spline'; allowed: identity, weighted, smoothed"):
-        encode_image(batch / 255, "phase", 10, twin="spline")
+    with pytest.raises(ValueError, match="bpda is 'spline'; allowed: identity, weighted, smoothed"):
+        encode_image(batch / 255, "phase", 10, bpda="spline")
 
 
 @pytest.mark.parametrize("coding", CODINGS)
@@ -120,7 +120,7 @@ def test_encode_image_is_encode_of_every_pixel_value(coding):
 
 
 @pytest.mark.parametrize(
-    ("coding", "twin", "weighted"),
+    ("coding", "bpda", "weighted"),
     [
         ("phase", "identity", False),
         ("phase", "weighted", True),
@@ -131,43 +131,43 @@ def test_encode_image_is_encode_of_every_pixel_value(coding):
         ("direct", "weighted", False),
     ],
 )
-def test_backward_is_the_twin(coding, twin, weighted, batch):
+def test_backward_is_the_surrogate(coding, bpda, weighted, batch):
     T = 10
     image = (batch.float() / 255).requires_grad_()
     readout = torch.randn(T, *batch.shape, generator=torch.Generator().manual_seed(1))
-    (encode_image(image, coding, T, twin) * readout).sum().backward()
+    (encode_image(image, coding, T, bpda) * readout).sum().backward()
     weight = [2.0 ** -(1 + t % 8) if weighted else 1.0 for t in range(T)]
     expected = sum(w * g for w, g in zip(weight, readout, strict=True))
     torch.testing.assert_close(image.grad, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("coding", ["phase", "weighted_phase", "latency"])
-def test_the_smoothed_twin_is_the_slope_of_the_averaged_code(coding):
+def test_the_smoothed_surrogate_is_the_slope_of_the_averaged_code(coding):
     """The derivative of a moving average over u - w .. u + w is the central difference of the code itself."""
     codes = encode(ALL, coding, 10).flatten(1)
-    slope = twin_slope(ALL, coding, 10, "smoothed").flatten(1)
+    slope = bpda_slope(ALL, coding, 10, "smoothed").flatten(1)
     w = SMOOTHING[coding]
     for u in (0, 1, 63, 64, 127, 128, 200, 255):
         low, high = max(0, u - w), min(255, u + w)
         torch.testing.assert_close(slope[:, u], 255 * (codes[:, high] - codes[:, low]) / (high - low))
 
 
-def test_only_the_smoothed_twin_tells_a_latency_code_where_to_go():
+def test_only_the_smoothed_surrogate_tells_a_latency_code_where_to_go():
     """Brighter is earlier: with a read-out that likes early spikes, the gradient must point up."""
     early = torch.linspace(1, 0, 10).view(10, 1, 1, 1, 1)
-    for twin, up in (("smoothed", True), ("identity", False)):
+    for bpda, up in (("smoothed", True), ("identity", False)):
         image = torch.linspace(0.2, 0.8, 16).view(1, 1, 4, 4).requires_grad_()
-        (encode_image(image, "latency", 10, twin) * early).sum().backward()
+        (encode_image(image, "latency", 10, bpda) * early).sum().backward()
         assert (image.grad > 0).all() if up else (image.grad == image.grad[0, 0, 0, 0]).all()
 
 
 @pytest.mark.parametrize("coding", ["rate", "direct"])
-def test_codes_whose_mean_is_the_image_have_one_twin(coding):
-    for twin in ("identity", "weighted", "smoothed"):
-        assert (twin_slope(ALL, coding, 10, twin) == 1).all()
+def test_codes_whose_mean_is_the_image_have_one_surrogate(coding):
+    for bpda in ("identity", "weighted", "smoothed"):
+        assert (bpda_slope(ALL, coding, 10, bpda) == 1).all()
 
 
-def test_the_direct_code_s_twin_is_its_derivative():
+def test_the_direct_code_s_surrogate_is_its_derivative():
     image = torch.rand(1, 1, 2, 2, generator=torch.Generator().manual_seed(0)).mul(255).round().div(255)
     image.requires_grad_()
     (encode_image(image, "direct", 3) ** 2).sum().backward()

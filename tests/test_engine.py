@@ -9,6 +9,7 @@ from snnpaper.attacks.standard import Attack
 from snnpaper.config import Run
 from snnpaper.measure.experiment import robustness
 from snnpaper.nets import data, models
+from snnpaper.nets.coded import CodedNet
 from snnpaper.nets.models import build
 from snnpaper.nets.neurons import IF
 from snnpaper.nets.precision import differing_spikes
@@ -69,11 +70,11 @@ def test_records_of_the_fast_and_the_plain_path_agree():
     """Training for a few steps and the published attacks: the same images stand, but for rounding."""
     splits, run = data.load("digits"), Run.make("demo", width=4, T=4, epochs=1, train_images=320)
     attacks = [Attack(space=s, method=m, eps=4 / 255) for s in ("pixel", "spike") for m in ("fgsm", "pgd")]
-    fast = train(run, splits, checkpoint=False, progress=False).net
-    plain = build(run, "plain").eval()
+    fast = train(run, splits, checkpoint=False, progress=False).coded
+    plain = CodedNet.of(run, "plain").eval()
     plain.load_state_dict(fast.state_dict())
     few = splits["test"].first(40)
-    a, b = (robustness(run, net, few, attacks)["attacks"] for net in (fast, plain))
+    a, b = (robustness(run, coded, few, attacks)["attacks"] for coded in (fast, plain))
     for one, other in zip(a, b, strict=True):
         differ = ledger.unpack(one["correct"], 40) != ledger.unpack(other["correct"], 40)
         assert differ.sum() <= 2, one

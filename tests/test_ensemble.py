@@ -12,15 +12,15 @@ from torch import nn
 
 from snnpaper import ledger, zoo
 from snnpaper.attacks import spiking_ensemble
-from snnpaper.attacks.ensemble import Stage, generic, noise, pgd, predictions, worst_case
 from snnpaper.attacks.art import auto_pgd
+from snnpaper.attacks.ensemble import Stage, generic, noise, pgd, predictions, worst_case
 from snnpaper.audit import generic as audit
 from snnpaper.audit.evidence import Evidence
 from snnpaper.config import Run
 from snnpaper.measure import ablation, protocol
 from snnpaper.measure import attacks as measure
 from snnpaper.nets import data
-from snnpaper.nets.models import build
+from snnpaper.nets.coded import CodedNet
 from snnpaper.report.attacks import check_tables, mechanism, protocol_tables, tables
 from snnpaper.report.attacks.ablation_tables import CONTRASTS, largest, taken_apart, worth
 from snnpaper.train import train
@@ -42,8 +42,8 @@ def linear():
 def test_worst_case_is_what_a_linear_model_deserves(linear):
     found = worst_case(*linear, generic(0.06, 4, restarts=1, queries=50), 0.06)
     assert found.clean.tolist() == [True] * 5 + [False]
-    assert found.standing.tolist() == [True, False, False, False, True, False]
-    assert (predictions(linear[0], found.adversarial) == linear[2]).tolist() == found.standing.tolist()
+    assert found.robust.tolist() == [True, False, False, False, True, False]
+    assert (predictions(linear[0], found.adversarial) == linear[2]).tolist() == found.robust.tolist()
     assert (found.adversarial - linear[1]).abs().max() <= 0.06 + 1e-6
 
 
@@ -82,14 +82,14 @@ def test_the_audit_of_a_stranger_s_network(linear):
 
 
 def test_a_spiking_network_is_attacked_with_every_choice():
-    net = build(RUN).eval()
-    names = [s.name for s in spiking_ensemble.stages(net, RUN, "pixel", 8 / 255, {"another seed": net})]
+    coded = CodedNet.of(RUN)
+    names = [s.name for s in spiking_ensemble.stages(coded, "pixel", 8 / 255, {"another seed": coded})]
     for name in ("PGD-20, weighted twin", "PGD-20, smoothed twin", "level search, 100 steps", "transfer: another seed",
                  "PGD-20, atan 8", "PGD-20, triangular 1", "PGD-20, pool ties", "PGD-20, pool average",
                  "SA-PGD-100, ASSG", "AutoAttack", "HopSkipJump"):  # fmt: skip
         assert name in names
     assert "PGD-20, atan 2" not in names and "PGD-20, pool max" not in names  # the network's own
-    relu = [s.name for s in spiking_ensemble.stages(build(RUN.but(neuron="ReLU")), RUN.but(neuron="ReLU"), "spike", 0.1, {})]
+    relu = [s.name for s in spiking_ensemble.stages(CodedNet.of(RUN.but(neuron="ReLU")), "spike", 0.1, {})]
     assert not any("atan" in name or "twin" in name or "level" in name for name in relu)
 
 
@@ -109,7 +109,7 @@ SMALL = {
     "choices": lambda *_: [],
     "auto_pgd": partial(auto_pgd, steps=3),
     "evidence": lambda *_, **__: SOUND,
-    "stages": lambda net, run, space, eps, *_: generic(eps, 10, 1, 20)[:3],
+    "stages": lambda coded, space, eps, *_: generic(eps, 10, 1, 20)[:3],
 }
 
 
@@ -129,7 +129,7 @@ def home(tmp_path_factory):
         for pool in ("max", "avg"):
             run = RUN.but(pool=pool)
             splits = data.load("digits")
-            net = zoo.round_(train(run, splits, checkpoint=False, progress=False).net)
+            net = zoo.round_(train(run, splits, checkpoint=False, progress=False).coded.net)
             zoo.save(run, net)
             ledger.append("train", run, {"test_accuracy": 1.0, "test_n": 1}, 1.0, weights_sha256=zoo.sha256(net))
             for kind in ("attacks", "curve"):

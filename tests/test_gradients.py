@@ -12,7 +12,7 @@ from snnpaper.attacks.levels import best_levels, level_search
 from snnpaper.attacks.sapgd import sapgd, step_sizes
 from snnpaper.config import Run
 from snnpaper.nets import pools
-from snnpaper.nets.coded import PixelModel
+from snnpaper.nets.coded import CodedNet
 from snnpaper.nets.coding import encode
 from snnpaper.nets.models import build
 from snnpaper.nets.neurons import IF, V_TH
@@ -28,6 +28,11 @@ def net():
         for _ in range(5):
             net(encode(x, "phase", 10))
     return net.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def coded(net):
+    return CodedNet(net, "phase", 10, 10)
 
 
 @pytest.fixture(scope="module")
@@ -157,34 +162,34 @@ def test_best_levels_are_those_of_an_exhaustive_search():
         assert score[found] == max(score[level] for level in allowed) and found in allowed
 
 
-def test_level_search_stays_on_the_grid_and_in_the_ball(net):
+def test_level_search_stays_on_the_grid_and_in_the_ball(coded):
     x = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
-        y = net(encode(x, "phase", 10)).argmax(1)
-    found = level_search(net, "phase", 10, x, y, levels=2, steps=4)
+        y = coded(x).argmax(1)
+    found = level_search(coded, x, y, levels=2, steps=4)
     assert found.dtype == torch.uint8 and 0 < (found.int() - x.int()).abs().max() <= 2
     with pytest.raises(ValueError, match="allowed: phase"):
-        level_search(net, "rate", 10, x, y, 2)
+        level_search(CodedNet(coded.net, "rate", 10, 10), x, y, 2)
 
 
-@pytest.mark.parametrize("twin", ["weighted", "smoothed"])
-def test_level_search_by_a_twin_goes_where_bpda_points(twin, net):
+@pytest.mark.parametrize("bpda", ["weighted", "smoothed"])
+def test_level_search_by_a_surrogate_goes_where_bpda_points(bpda, coded):
     x = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
     image = (x.float() / 255).requires_grad_()
-    logits = PixelModel(net, "phase", 10, twin)(image)
+    logits = coded.threat("pixel", bpda)(image)
     y = logits.argmax(1)
     (g,) = torch.autograd.grad(F.cross_entropy(logits, y, reduction="sum"), image)
-    found = level_search(net, "phase", 10, x, y, levels=3, steps=1, share=1.0, decay=0.0, twin=twin)
+    found = level_search(coded, x, y, levels=3, steps=1, share=1.0, decay=0.0, bpda=bpda)
     expected = (x.int() + 3 * g.sign().int()).clamp(0, 255)
     assert (found.int() != expected).float().mean() < 1e-3  # sums in another order may round a zero either way
-    assert (found != level_search(net, "phase", 10, x, y, 3, 1, share=1.0, decay=0.0)).any()
+    assert (found != level_search(coded, x, y, 3, 1, share=1.0, decay=0.0)).any()
 
 
-def test_without_momentum_level_search_forgets(net):
+def test_without_momentum_level_search_forgets(coded):
     x = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
-        y = net(encode(x, "phase", 10)).argmax(1)
-    one, two, long = (level_search(net, "phase", 10, x, y, 1, 3, share=1.0, decay=d) for d in (0.0, 0.0, 0.75))
+        y = coded(x).argmax(1)
+    one, two, long = (level_search(coded, x, y, 1, 3, share=1.0, decay=d) for d in (0.0, 0.0, 0.75))
     assert torch.equal(one, two) and not torch.equal(one, long)
 
 

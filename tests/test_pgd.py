@@ -58,11 +58,11 @@ def test_the_answer_is_the_same_at_less_cost(attacked):
 
 def test_a_fooled_image_keeps_what_fooled_it(attacked):
     model, x, y = attacked
-    standing, adversarial = pgd_any_iterate(model, x, y, eps=6 / 255, alpha=2 / 255, steps=5)
+    robust, adversarial = pgd_any_iterate(model, x, y, eps=6 / 255, alpha=2 / 255, steps=5)
     assert (adversarial - x).abs().max() <= 6 / 255 + 1e-12
     assert adversarial.min() >= 0 and adversarial.max() <= 1
     with torch.no_grad():
-        assert torch.equal(model(adversarial).argmax(1) == y, standing)
+        assert torch.equal(model(adversarial).argmax(1) == y, robust)
 
 
 @pytest.mark.gpu
@@ -77,7 +77,7 @@ def test_a_captured_attack_is_the_eager_attack(attacked, monkeypatch):
     torch.testing.assert_close(a[1], b[1])
 
 
-def test_more_iterates_never_leave_more_standing(attacked):
+def test_more_iterates_never_leave_more_robust(attacked):
     model, x, y = attacked
     few, many = (pgd_any_iterate(model, x, y, eps=6 / 255, alpha=2 / 255, steps=s)[0] for s in (1, 6))
     assert not (many & ~few).any() and many.sum() < few.sum()

@@ -1,4 +1,4 @@
-"""Each habit of the published protocol, on networks of one line where it alone decides what stands."""
+"""Each habit of the published protocol, on networks of one line where it alone decides what is fooled."""
 
 import pandas as pd
 import torch
@@ -11,8 +11,8 @@ from snnpaper.attacks.standard import Attack
 from snnpaper.config import Run
 from snnpaper.measure import protocol
 from snnpaper.measure.attacks import gradients, sources_of
+from snnpaper.nets.coded import CodedNet
 from snnpaper.nets.data import Images
-from snnpaper.nets.models import build
 from snnpaper.report.attacks import figures
 from snnpaper.report.comparison import deviations
 
@@ -32,11 +32,15 @@ class Margin(nn.Module):
         return torch.stack([margin, 0 * margin], 1)
 
 
+def coded(net, T=10):
+    return CodedNet(net.eval(), "phase", T, 2)
+
+
 def pgd(margin, training=False, adapted=False, **how):
-    """Whether all images stand; or none of them."""
-    stands = protocol._pgd(Margin(margin).eval(), RUN, DARK, training, adapted, **how)
-    assert stands.all() or not stands.any()
-    return bool(stands.all())
+    """Whether no image is fooled; or every one is."""
+    robust = protocol._pgd(coded(Margin(margin)), DARK, training, adapted, **how)
+    assert robust.all() or not robust.any()
+    return bool(robust.all())
 
 
 def test_train_mode_follows_the_gradient_of_another_function():
@@ -45,7 +49,7 @@ def test_train_mode_follows_the_gradient_of_another_function():
 
     assert not pgd(margin) and pgd(margin, training=True)
     attack = Attack(space="spike", protocol="published")
-    assert deviations.train_mode_attack(Margin(margin), RUN, DARK, attack).all()
+    assert deviations.train_mode_attack(coded(Margin(margin)), DARK, attack).all()
 
 
 def test_adapted_statistics_are_those_of_the_attacked_batches():
@@ -84,21 +88,21 @@ def test_gradients_of_a_probability_by_hand():
             return torch.stack([z, 0 * z], 1)
 
     image = Images(torch.tensor([[[[128]]]], dtype=torch.uint8), torch.tensor([0]))  # 128: plane 1 alone
-    found = gradients(Two(), Run.make("demo", T=2), image)
+    found = gradients(coded(Two(), 2), image)
     p = torch.sigmoid(torch.tensor(3.0)).item()
     expected = {"l0": 1, "effective": 9 / 5, "l1": 3 * p * (1 - p), "l0_pool": 1, "margin": 2 * p - 1}
     for name, value in expected.items():
         assert abs(found[name][0] - value) < 2e-3 * value, name
-    wrong = gradients(Two(), Run.make("demo", T=2), Images(image.x, torch.tensor([1])))
+    wrong = gradients(coded(Two(), 2), Images(image.x, torch.tensor([1])))
     assert wrong["margin"][0] < 0
 
 
 def test_the_adaptive_attack_is_adaptive():
-    net = build(RUN).eval()
-    (found,) = [s for s in stages(net, RUN, "spike", 8 / 255, {}) if "ASSG" in s.name]
+    attacked = CodedNet.of(RUN)
+    (found,) = [s for s in stages(attacked, "spike", 8 / 255, {}) if "ASSG" in s.name]
     with found.context():
-        assert isinstance(net.sn1.forward, _Adaptive)
-    assert not isinstance(net.sn1.forward, _Adaptive)
+        assert isinstance(attacked.net.sn1.forward, _Adaptive)
+    assert not isinstance(attacked.net.sn1.forward, _Adaptive)
 
 
 def test_transfer_is_from_another_seed_and_the_relu_twin(monkeypatch):

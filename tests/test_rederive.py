@@ -30,10 +30,10 @@ def test_a_recorded_cell_comes_out_again():
     assert {k: v.sha256 for k, v in splits.items()} == trained["provenance"]["data_sha256"]
     done = train(run, splits, checkpoint=False, progress=False)
     assert [c["epoch"] for c in done.curves] == [c["epoch"] for c in trained["results"]["curves"]]
-    keys = {"space", "method", "eps", "alpha", "steps", "protocol", "twin"}
+    keys = {"space", "method", "eps", "alpha", "steps", "protocol"}
     rows = [r for r in attacked["results"]["attacks"] if r["method"] == "pgd"]
     again = experiment.robustness(
-        run, done.net.eval(), splits["test"], [Attack(**{k: r[k] for k in keys}) for r in rows]
+        run, done.coded.eval(), splits["test"], [Attack(bpda=r["twin"], **{k: r[k] for k in keys}) for r in rows]
     )
     assert again["clean_accuracy"] == pytest.approx(attacked["results"]["clean_accuracy"], abs=TOLERANCE)
     for row, recorded in zip(again["attacks"], rows, strict=True):

@@ -7,8 +7,8 @@ import torch
 
 from snnpaper.config import Run
 from snnpaper.nets import data
-from snnpaper.nets.coding import encode
-from snnpaper.nets.models import build
+from snnpaper.nets.coded import CodedNet
+from snnpaper.nets.hooks import tensors_at
 from snnpaper.sparsity import THRESHOLDS, activation_gradients, measures, true_class, weight_gradients
 
 RUN = Run.make("demo", width=8, T=3)
@@ -20,12 +20,12 @@ def images():
 
 
 @pytest.fixture(scope="module")
-def net(images):
-    net = build(RUN).train()
+def coded(images):
+    coded = CodedNet.of(RUN).train()
     with torch.no_grad():
         for _ in range(30):
-            net(encode(images.x, "phase", 3))
-    return net.eval()
+            coded(images.x)
+    return coded.eval()
 
 
 def test_measures_by_hand():
@@ -41,15 +41,13 @@ def test_measures_by_hand():
     assert dense["effective"].item() == pytest.approx(100)
 
 
-def test_activation_rows_equal_single_image_gradients(net, images):
-    rows = {r["layer"]: r for r in activation_gradients(net, RUN, images, training=False, batch_size=2)}
+def test_activation_rows_equal_single_image_gradients(coded, images):
+    rows = {r["layer"]: r for r in activation_gradients(coded, images, training=False, batch_size=2)}
     inputs, pooled = [], []
     for x, y in zip(images.x, images.y, strict=True):
-        s = encode(x[None], "phase", 3).requires_grad_()
-        kept = {}
-        hook = net.sn1.register_forward_hook(lambda m, i, out, kept=kept: kept.update(sn1=out))
-        p = true_class(net(s), y[None])
-        hook.remove()
+        s = coded.encode(x[None]).requires_grad_()
+        with tensors_at({"sn1": coded.net.sn1}) as kept:
+            p = true_class(coded.net(s), y[None])
         g_in, g_pool = torch.autograd.grad(p, [s, kept["sn1"]])
         inputs.append(measures(g_in.transpose(0, 1)))
         pooled.append(measures(g_pool.transpose(0, 1)))
@@ -61,31 +59,45 @@ def test_activation_rows_equal_single_image_gradients(net, images):
     assert [r for r in rows if r in ("conv1", "bn1", "sn1", "maxpool")] == ["conv1", "bn1", "sn1", "maxpool"]
 
 
-def test_max_pooling_passes_at_most_a_quarter_and_average_pooling_all(net, images):
+def test_max_pooling_passes_at_most_a_quarter_and_average_pooling_all(coded, images):
     share = {}
     for pool in ("max", "avg"):
-        other = build(RUN.but(pool=pool))
-        other.load_state_dict(net.state_dict())
-        (row,) = (r for r in activation_gradients(other, RUN, images, False) if r["layer"] == "sn1")
+        other = CodedNet.of(RUN.but(pool=pool))
+        other.load_state_dict(coded.state_dict())
+        (row,) = (r for r in activation_gradients(other, images, False) if r["layer"] == "sn1")
         share[pool] = row["0_mean"]
     assert share["max"] <= 0.25  # 64 windows over 256 positions
     assert share["avg"] > 0.95
 
 
-def test_weight_rows_equal_single_image_gradients(net, images):
-    rows = {r["layer"]: r for r in weight_gradients(net, RUN, images, training=False, batch_size=5)}
+def test_weight_rows_equal_single_image_gradients(coded, images):
+    rows = {r["layer"]: r for r in weight_gradients(coded, images, training=False, batch_size=5)}
     norms = []
     for x, y in zip(images.x, images.y, strict=True):
-        p = true_class(net(encode(x[None], "phase", 3)), y[None])
-        norms.append(torch.autograd.grad(p, net.conv1.weight)[0].norm().item())
+        p = true_class(coded(x[None]), y[None])
+        norms.append(torch.autograd.grad(p, coded.net.conv1.weight)[0].norm().item())
     assert rows["conv1.weight"]["norm_mean"] == pytest.approx(sum(norms) / len(norms), rel=1e-3)
-    assert rows["fc.weight"]["size"] == net.fc.weight.numel()
+    assert rows["fc.weight"]["size"] == coded.net.fc.weight.numel()
 
 
-def test_train_mode_couples_the_batch_and_the_network_is_left_alone(net, images):
-    before = {k: v.clone() for k, v in net.state_dict().items()}
-    rows = {m: activation_gradients(net, RUN, images, training=m, batch_size=5) for m in (False, True)}
+def test_train_mode_couples_the_batch_and_the_network_is_left_alone(coded, images):
+    before = {k: v.clone() for k, v in coded.state_dict().items()}
+    rows = {m: activation_gradients(coded, images, training=m, batch_size=5) for m in (False, True)}
     norm = {m: next(r["norm_mean"] for r in rows[m] if r["layer"] == "conv1") for m in rows}
     assert not math.isclose(norm[False], norm[True], rel_tol=1e-3)
-    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
-    assert not net.training and all(p.requires_grad for p in net.parameters())
+    assert all(torch.equal(v, before[k]) for k, v in coded.state_dict().items())
+    assert not coded.training and all(p.requires_grad for p in coded.parameters())
+
+
+def test_hooks_go_with_their_block_whatever_ends_it(coded, images):
+    neurons = coded.net.sn1
+    with (
+        pytest.raises(KeyError),
+        tensors_at({"before": neurons}, inputs=True) as inputs,
+        tensors_at({"s": neurons}) as out,
+    ):
+        coded(images.x).sum().backward()
+        assert out["s"].grad.shape == inputs["before"].grad.shape == out["s"].shape
+        raise KeyError
+    coded.zero_grad()
+    assert not neurons._forward_hooks

@@ -10,8 +10,8 @@ from snnpaper.config import Run
 from snnpaper.measure import stem
 from snnpaper.measure import theory as measure
 from snnpaper.nets import data
+from snnpaper.nets.coded import CodedNet
 from snnpaper.nets.data import Images
-from snnpaper.nets.models import build
 from snnpaper.report.theory import figures, tables
 from snnpaper.theory import bounds
 
@@ -33,11 +33,11 @@ class Smooth(torch.nn.Module):
 
 def spiking(pool: str):
     """A network of RUN whose BatchNorm has seen the images, in eval mode."""
-    net = build(RUN.but(pool=pool)).train()
+    coded = CodedNet.of(RUN.but(pool=pool)).train()
     with torch.no_grad():
         for _ in range(3):
-            net(stem.encode(DIGITS.x, RUN.coding, RUN.T))
-    return net.eval()
+            coded(DIGITS.x)
+    return coded.eval()
 
 
 @pytest.mark.parametrize("space", ["spike, free", "spike"])
@@ -45,7 +45,7 @@ def test_a_smooth_network_obeys_the_linear_prediction(space, monkeypatch):
     monkeypatch.setattr(measure, "EPS", (1e-3,))
     monkeypatch.setattr(measure, "DRAWS", 64)
     images = Images(DIGITS.x, torch.tensor([0, 1, 2, 0]))
-    found = measure.rhos(Smooth(), RUN, images, space, torch.Generator().manual_seed(1))
+    found = measure.rhos(CodedNet(Smooth(), RUN.coding, RUN.T, 3), images, space, torch.Generator().manual_seed(1))
     assert torch.allclose(found["adv"], found["adv linear"], rtol=0.05)
     assert bool(((found["rand"] - found["rand linear"]).abs() < 5 * found["error"]).all())
     assert bool((found["l0"] == RUN.T * 3 * 32 * 32).all()) and bool((found["effective"] <= found["l0"]).all())
@@ -54,7 +54,7 @@ def test_a_smooth_network_obeys_the_linear_prediction(space, monkeypatch):
 def test_a_spiking_network_is_piecewise_constant_and_its_image_is_quantised(monkeypatch):
     monkeypatch.setattr(measure, "EPS", (1e-6, 1e-3, 8 / 255))
     monkeypatch.setattr(measure, "DRAWS", 4)
-    found = measure.rhos(spiking("max"), RUN, DIGITS, "pixel", torch.Generator().manual_seed(1))
+    found = measure.rhos(spiking("max"), DIGITS, "pixel", torch.Generator().manual_seed(1))
     still = [i for i, eps in enumerate(measure.EPS) if eps < 1 / 510]
     assert len(still) == 2 and bool((found["adv"][still] == 0).all()) and bool((found["rand"][still] == 0).all())
     assert bool((found["adv linear"] > 0).all())  # the gradient says otherwise
@@ -73,7 +73,7 @@ def test_a_refutation_is_drawn_again_before_it_counts(monkeypatch):
     rand = {}
     for recheck in (measure.DRAWS, 4096):
         monkeypatch.setattr(measure, "RECHECK", recheck)
-        found = measure.rhos(Rare(), RUN, images, "spike", torch.Generator().manual_seed(2))
+        found = measure.rhos(CodedNet(Rare(), RUN.coding, RUN.T, 2), images, "spike", torch.Generator().manual_seed(2))
         assert bool((found["l0"] == 1).all()) and torch.allclose(found["adv"], torch.tensor(0.25).double())
         rand[recheck] = found["rand"][0]
     missed = rand[measure.DRAWS] < 1e-6
@@ -97,7 +97,7 @@ def test_summary_counts_what_the_bounds_forbid():
 
 @pytest.mark.parametrize("pool", ["max", "avg"])
 def test_theorems_hold_in_the_stem(pool):
-    found = stem.measure_stem(spiking(pool), RUN.but(pool=pool), DIGITS, batch_size=2)
+    found = stem.measure_stem(spiking(pool), DIGITS, batch_size=2)
     assert max(v[2] for k, v in found.items() if k.startswith("residual")) < 1e-12
     assert len([k for k in found if k.startswith("residual")]) == 6
     for place in ("spikes", "bn1 out", "conv1 out", "input"):
@@ -114,10 +114,10 @@ def test_theorems_hold_in_the_stem(pool):
 
 
 def test_rows_of_the_stem_equal_the_unrolled_bound():
-    net = spiking("max").double()
-    values, gradients = stem.capture(net, RUN, DIGITS.first(1))
-    rows = stem._rows(stem.transposes(net, RUN, values), values, gradients)
-    W, ties = bounds.unroll(net.conv1.weight.detach(), 32, 32, 2, 3)
+    coded = spiking("max").double()
+    values, gradients = stem.capture(coded, DIGITS.first(1))
+    rows = stem._rows(stem.transposes(coded.net, values), values, gradients)
+    W, ties = bounds.unroll(coded.net.conv1.weight.detach(), 32, 32, 2, 3)
     s, delta = values["input"].flatten(2), gradients["conv1 out"].flatten(2)
     left, right = bounds.rows_44(W, s, delta, connected=ties >= 0)
     inputs = (ties >= 0).sum(1)
@@ -127,9 +127,8 @@ def test_rows_of_the_stem_equal_the_unrolled_bound():
 
 def test_a_stem_that_was_not_derived_is_refused():
     for change in ({"neuron": "ReLU"}, {"alpha": 4.0}, {"pool": "avg", "count_include_pad": False}):
-        run = RUN.but(**change)
         with pytest.raises(ValueError, match="alpha = 2"):
-            stem.measure_stem(build(run).eval(), run, DIGITS)
+            stem.measure_stem(CodedNet.of(RUN.but(**change)), DIGITS)
 
 
 def test_log_odds_is_the_probability_s():
@@ -139,11 +138,11 @@ def test_log_odds_is_the_probability_s():
 
 
 def test_record_is_written_and_drawn(tmp_path, monkeypatch):
-    run, net = RUN, spiking("max")
+    run, coded = RUN, spiking("max")
     monkeypatch.setattr(measure, "EPS", (1e-4, 8 / 255))
     monkeypatch.setattr(measure, "DRAWS", 2)
     monkeypatch.setattr(measure, "IMAGES", 4)
-    monkeypatch.setattr(measure.zoo, "load", lambda name: (run, net))
+    monkeypatch.setattr(measure.zoo, "load", lambda name: (run, coded))
     monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
     measure.main([run.name])
     (record,) = ledger.records("theory")

@@ -10,8 +10,7 @@ from snnpaper.attacks.standard import Attack
 from snnpaper.config import Run
 from snnpaper.measure import trail as measure
 from snnpaper.nets import data
-from snnpaper.nets.coded import correct
-from snnpaper.nets.models import build
+from snnpaper.nets.coded import CodedNet, correct
 from snnpaper.report.comparison import deviations
 
 RUN = Run.make("demo", width=4, T=2)
@@ -24,7 +23,7 @@ def splits():
 
 
 @pytest.fixture(scope="module")
-def net(splits):
+def coded(splits):
     return measure.warmed(RUN, splits["train"])
 
 
@@ -44,11 +43,11 @@ class OnlyAPool(nn.Module):
 
 def test_ties_by_hand():
     """A 4x4 map, four windows: the first silent, one with a single spike, two with a shared pair."""
-    run = Run.make("demo", width=4, T=1, coding="direct")
+    coded = CodedNet(OnlyAPool(), "direct", 1, 2)
     x = torch.zeros(1, 1, 4, 4, dtype=torch.uint8)
     x[0, 0, 0, 3] = x[0, 0, 3, 0] = x[0, 0, 3, 2] = x[0, 0, 3, 3] = 255
     # windows (rows, columns): (0-1,0-1) silent; (0-1,1-3) one spike; (1-3,0-1) one; (1-3,1-3) two
-    found = measure.at_the_pool(OnlyAPool(), run, data.Images(x, torch.zeros(1, dtype=torch.long)))
+    found = measure.at_the_pool(coded, data.Images(x, torch.zeros(1, dtype=torch.long)))
     assert found["silent"] == 0.25
     assert found["single"] == 0.5 and found["tied"] == 0.5  # the silent window is tied too
     assert found["density"] == 4 / 16  # one entry each, all different
@@ -58,51 +57,51 @@ def test_ties_by_hand():
     assert found["mass through silent"] == pytest.approx(1 / 10, rel=1e-4)  # weights 1, 2, 3, 4
 
 
-def test_the_networks_own_rule_is_the_density_of_the_sparsity_measure(net, splits):
+def test_the_networks_own_rule_is_the_density_of_the_sparsity_measure(coded, splits):
     images = splits["test"].first(8)
-    row = next(r for r in sparsity.activation_gradients(net, RUN, images, False) if r["layer"] == "sn1")
-    found = measure.at_the_pool(net, RUN, images, batch_size=3)
+    row = next(r for r in sparsity.activation_gradients(coded, images, False) if r["layer"] == "sn1")
+    found = measure.at_the_pool(coded, images, batch_size=3)
     assert found["density"] == pytest.approx(row["0_mean"], rel=1e-4)
     assert found["density, silent pass nothing"] < found["density"] < found["density, ties share"]
 
 
-def test_live_share_is_what_gradients_can_reach(net, splits):
-    live = sparsity.live_share(net, RUN)
+def test_live_share_is_what_gradients_can_reach(coded, splits):
+    live = sparsity.live_share(coded.net)
     assert live["conv1.weight"] == live["fc.weight"] == 1
     assert live["layer4.0.conv1.weight"] == pytest.approx(4 / 9)
     assert live["layer4.1.conv2.weight"] == pytest.approx(1 / 9)
-    reached = net.layer4[1].conv2.weight.new_zeros(3, 3, dtype=torch.bool)
-    for rows in sparsity.weight_gradients(net, RUN, splits["test"].first(4), False):
+    reached = coded.net.layer4[1].conv2.weight.new_zeros(3, 3, dtype=torch.bool)
+    for rows in sparsity.weight_gradients(coded, splits["test"].first(4), False):
         assert rows["0_mean"] <= live[rows["layer"]] + 1e-6
-    p = net(torch.ones(2, 1, 3, 32, 32))[0, 0]
-    reached |= (torch.autograd.grad(p, net.layer4[1].conv2.weight)[0] != 0).any(0).any(0)
+    p = coded.net(torch.ones(2, 1, 3, 32, 32))[0, 0]
+    reached |= (torch.autograd.grad(p, coded.net.layer4[1].conv2.weight)[0] != 0).any(0).any(0)
     assert reached.sum() <= 1
 
 
-def test_maps_are_the_gradient_from_above(net, splits):
+def test_maps_are_the_gradient_from_above(coded, splits):
     images = splits["test"].first(2)
-    found = measure.maps(net, RUN, images, ("input", "sn1", "layer1.0"))
+    found = measure.maps(coded, images, ("input", "sn1", "layer1.0"))
     assert found["input size"].shape == (2, 32, 32) and found["sn1 share"].shape == (2, 16, 16)
-    row = next(r for r in sparsity.activation_gradients(net, RUN, images, False) if r["layer"] == "sn1")
+    row = next(r for r in sparsity.activation_gradients(coded, images, False) if r["layer"] == "sn1")
     assert found["sn1 share"].astype(float).mean() == pytest.approx(row["0_mean"], abs=2e-3)
-    assert all(p.grad is None for p in net.parameters())
+    assert all(p.grad is None for p in coded.parameters())
 
 
-def test_warming_sets_statistics_and_no_weight(net):
-    fresh = build(RUN)
-    assert all(torch.equal(a, b) for a, b in zip(fresh.parameters(), net.parameters(), strict=True))
-    assert not torch.equal(fresh.bn1.running_var, net.bn1.running_var) and not net.training
+def test_warming_sets_statistics_and_no_weight(coded):
+    fresh = CodedNet.of(RUN)
+    assert all(torch.equal(a, b) for a, b in zip(fresh.parameters(), coded.parameters(), strict=True))
+    assert not torch.equal(fresh.net.bn1.running_var, coded.net.bn1.running_var) and not coded.training
 
 
-def test_records_and_their_arrays(tmp_path, monkeypatch, splits, net):
+def test_records_and_their_arrays(tmp_path, monkeypatch, splits, coded):
     monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
     small = {k: v.first(6) for k, v in splits.items()}
-    measure.record("untrained", RUN, net, small)
+    measure.record("untrained", RUN, coded, small)
     results = ledger.read("untrained", RUN.name)["results"]
     assert [r["layer"] for r in results["activation_eval"]] == [*measure.STEM, *measure.STAGES]
     assert results["activation_n"] == 6 and 0 < results["pool"]["tied"] <= 1
     assert measure.arrays("untrained", RUN.name)["input size"].shape == (4, 32, 32)
-    measure.record("trail", RUN, net, small)
+    measure.record("trail", RUN, coded, small)
     x, y = measure.shown_images("digits")
     assert np.array_equal(x, small["test"].x[:4].permute(0, 2, 3, 1).numpy())
     assert np.array_equal(y, small["test"].y[:4].numpy())
@@ -111,28 +110,27 @@ def test_records_and_their_arrays(tmp_path, monkeypatch, splits, net):
     arrays = ledger.path("trail", RUN.name).with_suffix(".npz")
     before = arrays.stat().st_mtime_ns
     with pytest.raises(ledger.LedgerError, match="records are never replaced"):
-        measure.record("trail", RUN, net, small)
+        measure.record("trail", RUN, coded, small)
     assert arrays.stat().st_mtime_ns == before  # refused before anything was written
     np.savez(arrays, other=np.zeros(1))
     with pytest.raises(ledger.LedgerError, match="differs from the checksum"):
         measure.arrays("trail", RUN.name)
 
 
-def test_train_mode_attack_leaves_the_statistics_of_training(net, splits):
+def test_train_mode_attack_leaves_the_statistics_of_training(coded, splits):
     images = splits["test"].first(20)
-    before = {k: v.clone() for k, v in net.state_dict().items()}
+    before = {k: v.clone() for k, v in coded.state_dict().items()}
     nothing = Attack(space="spike", method="fgsm", eps=0.0, protocol="published")
-    hits = deviations.train_mode_attack(net, RUN, images, nothing)
-    assert torch.equal(hits, correct(net, images.x, images.y, "phase", 2))
-    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+    hits = deviations.train_mode_attack(coded, images, nothing)
+    assert torch.equal(hits, correct(coded, images))
+    assert all(torch.equal(v, before[k]) for k, v in coded.state_dict().items())
     with pytest.raises(ValueError, match="allowed: published"):
-        deviations.train_mode_attack(net, RUN, images, Attack(space="spike"))
+        deviations.train_mode_attack(coded, images, Attack(space="spike"))
 
 
 def test_other_padding_is_measured_for_average_pooling_only(splits):
     images = splits["test"].first(16)
     for pool in ("max", "avg"):
-        net = measure.warmed(RUN.but(pool=pool), splits["train"])
-        found = deviations.measure(net, RUN.but(pool=pool), images)
+        found = deviations.measure(measure.warmed(RUN.but(pool=pool), splits["train"]), images)
         assert ("other_padding_accuracy" in found) == (pool == "avg")
         assert [r["method"] for r in found["train mode"]] == ["fgsm", "pgd"]

@@ -43,7 +43,9 @@ def test_loss_falls_and_the_test_split_is_never_read():
 
 def test_same_run_same_network_other_seed_another():
     splits = data.load("digits")
-    a, b, c = (weights(train(r, splits, checkpoint=False, progress=False).net) for r in (TINY, TINY, TINY.but(seed=1)))
+    a, b, c = (
+        weights(train(r, splits, checkpoint=False, progress=False).coded) for r in (TINY, TINY, TINY.but(seed=1))
+    )
     assert torch.equal(a, b) and not torch.equal(a, c)
 
 
@@ -65,7 +67,7 @@ def test_an_interrupted_run_ends_where_an_undisturbed_one_does(home, monkeypatch
         train(run, splits, progress=False)
     monkeypatch.setattr("snnpaper.train.train_step", step)
     resumed = train(run, splits, progress=False)
-    assert torch.equal(weights(whole.net), weights(resumed.net))
+    assert torch.equal(weights(whole.coded), weights(resumed.coded))
     assert resumed.curves == whole.curves
     assert len(calls) == 6  # the second call did not begin anew
 
@@ -80,7 +82,7 @@ def test_a_time_box_keeps_what_was_done(home):
     with pytest.raises(OutOfTime, match="stopped in epoch 2 of 2"):
         train(run, splits, progress=False, deadline=time.monotonic() - 1)
     resumed = train(run, splits, progress=False)
-    assert torch.equal(weights(whole.net), weights(resumed.net)) and resumed.curves == whole.curves
+    assert torch.equal(weights(whole.coded), weights(resumed.coded)) and resumed.curves == whole.curves
     assert (home / "runs" / f"{run.course.name}.pt").exists()
     resumed.forget()
     assert not (home / "runs" / f"{run.course.name}.pt").exists()
@@ -90,15 +92,17 @@ def test_a_longer_training_passes_through_the_shorter_run(home):
     splits = data.load("digits")
     short, long = TINY.but(epochs=1), TINY
     assert short.course == long.course != TINY.but(seed=1).course
-    alone = weights(train(short, splits, checkpoint=False, progress=False).net)
+    alone = weights(train(short, splits, checkpoint=False, progress=False).coded)
     first = experiment.train_stage(short, progress=False, goes_on=True)
-    assert torch.equal(weights(zoo.round_(train(short, splits, checkpoint=False, progress=False).net)), weights(first))
+    assert torch.equal(
+        weights(zoo.round_(train(short, splits, checkpoint=False, progress=False).coded)), weights(first)
+    )
     going_on = Trainer(long, splits)
-    assert going_on.epoch == 1 and torch.equal(weights(going_on.net), alone)
+    assert going_on.epoch == 1 and torch.equal(weights(going_on.coded), alone)
     whole = train(long, splits, progress=False)
-    assert torch.equal(weights(whole.net), weights(train(long, splits, checkpoint=False, progress=False).net))
+    assert torch.equal(weights(whole.coded), weights(train(long, splits, checkpoint=False, progress=False).coded))
     shorter_again = train(short, splits, progress=False)  # the longer one's checkpoint is beyond it, and stays
-    assert torch.equal(weights(shorter_again.net), alone)
+    assert torch.equal(weights(shorter_again.coded), alone)
     shorter_again.forget()
     assert (home / "runs" / f"{long.course.name}.pt").exists()
 
@@ -118,10 +122,10 @@ def test_records_and_zoo_agree_and_tables_follow_the_ledger(home, monkeypatch):
     for pool in ("max", "avg"):
         experiment.run_all(TINY.but(pool=pool), progress=False)
     assert not list((home / "runs").glob("*"))
-    run, net = zoo.load(TINY.name)
+    _, coded = zoo.load(TINY.name)
     test = data.load("digits")["test"]
     record = ledger.read("train", TINY.name)["results"]
-    hits = correct(net, test.x, test.y, run.coding, run.T)
+    hits = correct(coded, test)
     assert hits.tolist() == ledger.unpack(record["test_correct"], len(test)).tolist()
     assert record["test_accuracy"] == pytest.approx(hits.float().mean().item())
     assert record["train_n"] == TINY.train_images  # of the images it was trained on, not of others
@@ -143,7 +147,7 @@ def test_records_and_zoo_agree_and_tables_follow_the_ledger(home, monkeypatch):
 
 
 def test_zoo_refuses_other_weights_and_missing_ones(home):
-    net = experiment.train_stage(TINY, progress=False)
+    net = experiment.train_stage(TINY, progress=False).net
     with torch.no_grad():
         net.fc.weight[0, 0] += 0.5
     zoo.save(TINY, net)
@@ -158,9 +162,9 @@ def test_zoo_refuses_other_weights_and_missing_ones(home):
 
 def test_zoo_cuts_large_networks_into_files_that_load_as_one(home, monkeypatch):
     monkeypatch.setattr(zoo, "_SHARD", 10_000)
-    net = experiment.train_stage(TINY, progress=False)
+    coded = experiment.train_stage(TINY, progress=False)
     assert len(list((home / "zoo").glob("*.safetensors"))) > 1
-    assert torch.equal(weights(zoo.load(TINY.name)[1]), weights(net))
+    assert torch.equal(weights(zoo.load(TINY.name)[1]), weights(coded))
 
 
 def test_the_ledger_never_replaces_a_record(home):
@@ -250,7 +254,7 @@ def test_a_captured_step_is_the_eager_step(coding):
         for trainer in trainers:
             trainer.advance()
     assert trainers[0]._captured is not None
-    a, b = (weights(t.net) for t in trainers)
+    a, b = (weights(t.coded) for t in trainers)
     torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
     assert trainers[0].sums.tolist() == pytest.approx(trainers[1].sums.tolist(), rel=1e-3)
 

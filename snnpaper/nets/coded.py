@@ -43,7 +43,7 @@ class CodedNet(nn.Module):
     def threat(self, space: str, bpda: str = BPDA) -> Threat:
         """What is attacked in "pixel" or "spike" space, in eval mode, as the network then is too.
 
-        `bpda` is the stand-in for the code's derivative in pixel space (`coding.encode_image`). Raises ValueError
+        `bpda` is the surrogate for the code's derivative in pixel space (`coding.encode_image`). Raises ValueError
         for another space.
         """
         if space not in SPACES:

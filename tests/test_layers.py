@@ -1,0 +1,91 @@
+"""The rule for the folders: nets < attacks < audit < measure < report; each imports what stands to its left."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1] / "snnpaper"
+SHARED = {"config", "ledger", "stats"}
+MAY = {
+    # the ground: what a run is, what is known of it, intervals
+    "config": set(),
+    "stats": set(),
+    "ledger": {"config"},
+    # the chain
+    "nets": {"config"},
+    "attacks": {"nets"},
+    "audit": {"nets", "attacks", "stats"},
+    "theory": {"nets"},
+    "measure": {*SHARED, "command", "zoo", "nets", "attacks", "audit", "theory", "train", "sparsity"},
+    "report": {*SHARED, "zoo", "nets", "attacks", "audit", "theory", "measure", "sparsity", "cost"},
+    # beside it: tools for what makes records, and for who asks for them
+    "sparsity": {"nets"},
+    "train": {"config", "nets"},
+    "zoo": {*SHARED, "nets"},
+    "cost": {"config", "ledger", "nets"},
+    "command": {"ledger"},
+    "campaign": {"config", "ledger", "nets", "train", "cost", "measure"},
+}
+# What nothing in the package may import: who calls is on top.
+TOP = {"__main__", "__init__"}
+# Debts, each to be paid by moving what makes a record from report/ to measure/.
+DEBTS = {("report", "command")}
+
+
+def imported(file: Path, root: Path = ROOT) -> set[str]:
+    """The first-level parts of the package that a file names in its import statements, wherever they stand."""
+    place = ["snnpaper", *file.relative_to(root).with_suffix("").parts]
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name.split(".") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = place[: len(place) - node.level] if node.level else []
+            base = base + (node.module.split(".") if node.module else [])
+            names = [[*base, alias.name] for alias in node.names]
+        else:
+            continue
+        found |= {name[1] for name in names if name[0] == "snnpaper" and len(name) > 1}
+    return found
+
+
+def part(file: Path) -> str:
+    return file.relative_to(ROOT).with_suffix("").parts[0]
+
+
+FILES = [f for f in sorted(ROOT.rglob("*.py")) if part(f) not in TOP]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))
+def test_a_file_imports_only_what_its_layer_may(file):
+    own = part(file)
+    assert own in MAY, f"{own} has no place among the layers: give it one in MAY"
+    wrong = {name for name in imported(file) - MAY[own] - {own} if (own, name) not in DEBTS}
+    assert not wrong, f"{own} may import {sorted(MAY[own])} only"
+
+
+def test_the_layers_are_a_chain_and_form_no_circle():
+    order = ["nets", "attacks", "audit", "measure", "report"]
+    for i, left in enumerate(order):
+        assert not MAY[left] & set(order[i + 1 :])
+    left = dict(MAY)
+    while left:
+        free = [name for name, needs in left.items() if not needs & set(left)]
+        assert free, f"a circle among {sorted(left)}"
+        left = {name: needs for name, needs in left.items() if name not in free}
+
+
+def test_attacks_and_checks_know_no_run_and_no_record():
+    for layer in ("attacks", "audit"):
+        assert not MAY[layer] & {"config", "ledger", "zoo"}
+
+
+def test_every_way_to_write_an_import_is_seen(tmp_path):
+    (tmp_path / "attacks").mkdir()
+    file = tmp_path / "attacks" / "x.py"
+    file.write_text(
+        "import snnpaper.ledger\nfrom snnpaper import zoo\nfrom .. import config as c\n"
+        "def f():\n    from ..measure.trail import maps\n    from . import pgd\n    from .pgd import other\n"
+    )
+    assert imported(file, tmp_path) == {"ledger", "zoo", "config", "measure", "attacks"}
