@@ -11,25 +11,19 @@ from torch import nn
 from . import ledger
 from .config import Run
 from .nets.data import CLASSES, TRAIN_IMAGES
+from .nets.hooks import tensors_at
 from .nets.models import SpikingResNet
 
 
 @functools.cache
 def _macs(classes: int, arch: str, skip: str, width: int) -> int:
     """Multiply-adds of one forward pass of one frame, counted on a network without memory."""
-    counts: list[int] = []
-
-    def count(m: nn.Module, inputs: tuple, out: torch.Tensor) -> None:
-        per_output = m.weight[0].numel()
-        counts.append(out.numel() * per_output)
-
     with torch.device("meta"):
         net = SpikingResNet(classes, arch, width, skip=skip).eval()
-        for m in net.modules():
-            if isinstance(m, nn.Conv2d | nn.Linear):
-                m.register_forward_hook(count)
-        net(torch.empty(1, 1, 3, 32, 32))
-    return sum(counts)
+        products = {name: m for name, m in net.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+        with tensors_at(products) as outputs:
+            net(torch.empty(1, 1, 3, 32, 32))
+    return sum(out.numel() * products[name].weight[0].numel() for name, out in outputs.items())
 
 
 def work(run: Run) -> float:

@@ -90,14 +90,10 @@ def test_train_mode_couples_the_batch_and_the_network_is_left_alone(coded, image
 
 
 def test_hooks_go_with_their_block_whatever_ends_it(coded, images):
-    neurons = coded.net.sn1
-    with (
-        pytest.raises(KeyError),
-        tensors_at({"before": neurons}, inputs=True) as inputs,
-        tensors_at({"s": neurons}) as out,
-    ):
+    at = {"sn1": coded.net.sn1}
+    with pytest.raises(KeyError), tensors_at(at, inputs=True) as before, tensors_at(at) as after:
         coded(images.x).sum().backward()
-        assert out["s"].grad.shape == inputs["before"].grad.shape == out["s"].shape
+        assert before["sn1"].grad.shape == after["sn1"].grad.shape == after["sn1"].shape
         raise KeyError
     coded.zero_grad()
-    assert not neurons._forward_hooks
+    assert not coded.net.sn1._forward_hooks

@@ -29,7 +29,8 @@ def stages(coded: CodedNet, space: str, eps: float, sources: dict[str, CodedNet]
 
     In pixel space the first rows use the weighted BPDA surrogate, as in the literature; the costly ones use that
     of the model which is attacked. `sources` are other networks of the same code, by name, for transfer. With
-    `sweep` every other backward pass is tried on every image, else only on those not yet fooled.
+    `sweep` every other backward pass is tried on every image, else only on those not yet fooled. The names are
+    those of the records, which call a BPDA surrogate a twin.
     """
     pixel = space == "pixel"
     plain, *costly = _split(generic(eps, coded.classes, restarts=2))
