@@ -85,7 +85,7 @@ def test_a_spiking_network_is_attacked_with_every_choice():
     coded = CodedNet.of(RUN)
     names = [s.name for s in spiking_ensemble.stages(coded, "pixel", 8 / 255, {"another seed": coded})]
     for name in ("PGD-20, weighted twin", "PGD-20, smoothed twin", "level search, 100 steps", "transfer: another seed",
-                 "PGD-20, atan 8", "PGD-20, triangular 1", "PGD-20, pool ties", "PGD-20, pool average",
+                 "PGD-20, atan 8", "PGD-20, triangular 1", "PGD-20, pool ties", "PGD-20, pool avg",
                  "SA-PGD-100, ASSG", "AutoAttack", "HopSkipJump"):  # fmt: skip
         assert name in names
     assert "PGD-20, atan 2" not in names and "PGD-20, pool max" not in names  # the network's own
