@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from abc import abstractmethod
 from collections.abc import Iterator
 
 import torch
@@ -62,8 +63,8 @@ class Threat(nn.Module):
         super().__init__()
         self.coded = coded
 
-    def inputs(self, images: Tensor) -> Tensor:
-        raise NotImplementedError
+    @abstractmethod
+    def inputs(self, images: Tensor) -> Tensor: ...
 
 
 class Pixels(Threat):
