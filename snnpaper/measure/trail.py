@@ -13,7 +13,6 @@ import argparse
 import hashlib
 import time
 from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -170,16 +169,16 @@ def keep_images(dataset: str, images: Images) -> None:
         np.savez_compressed(file, x=images.x.permute(0, 2, 3, 1).numpy(), y=images.y.numpy())
 
 
-def shown_images(dataset: str, root: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
+def shown_images(dataset: str) -> tuple[np.ndarray, np.ndarray]:
     """The images [4,32,32,3] of every heatmap, uint8, and their labels."""
-    with np.load((root or ledger.folder()) / "trail" / f"images-{dataset}.npz") as found:
+    with np.load(ledger.folder() / "trail" / f"images-{dataset}.npz") as found:
         return found["x"], found["y"]
 
 
-def arrays(kind: str, name: str, root: Path | None = None) -> dict[str, np.ndarray]:
+def arrays(kind: str, name: str) -> dict[str, np.ndarray]:
     """The arrays beside a record; raises LedgerError when they are absent or not the ones it names."""
-    file = ledger.path(kind, name, root).with_suffix(".npz")
-    expected = ledger.read(kind, name, root)["provenance"].get("arrays_sha256")
+    file = ledger.path(kind, name).with_suffix(".npz")
+    expected = ledger.read(kind, name)["provenance"].get("arrays_sha256")
     if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() != expected:
         raise ledger.LedgerError(f"{kind}/{file.name} is absent or differs from the checksum in its record")
     with np.load(file) as found:

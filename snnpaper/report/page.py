@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable
-from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -109,14 +108,14 @@ def under(figure: Figure, name: str, below: str = "") -> str:
     return f"<p>Download: {links}</p>{below}"
 
 
-def runs_table(kinds: Iterable[str], root: Path | None = None) -> str:
+def runs_table(kinds: Iterable[str]) -> str:
     """Every network with a record of one of these kinds, a row each that `run_link` leads to.
 
     Test accuracy and cost are those of its training record, where it has one; the hardware that of its first.
     """
     found: dict[str, dict[str, dict]] = {}
     for kind in kinds:
-        for record in ledger.records(kind, root):
+        for record in ledger.records(kind):
             found.setdefault(record["name"], {})[kind] = record
     head = ("run", "scale", "test (%)", "n", "hardware", "minutes of training", "records in results/")
     lines = [f"<tr>{''.join(f'<th>{h}</th>' for h in head)}</tr>"]

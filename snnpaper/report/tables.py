@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -45,14 +44,14 @@ def published(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["label"].str.fullmatch(r"SEW-ResNet-\d+") & (frame["variant"] == "")]
 
 
-def accuracies(root: Path | None = None) -> pd.DataFrame:
+def accuracies() -> pd.DataFrame:
     """`accuracies_of` for every network with a robustness record; an empty frame without records.
 
     Clean accuracy is that on the whole test split, of which the attacked images are the first.
     """
     found, trained = (
-        ledger.records("robustness", root),
-        {r["name"]: r["results"] for r in ledger.records("train", root)},
+        ledger.records("robustness"),
+        {r["name"]: r["results"] for r in ledger.records("train")},
     )
     frames = [accuracies_of(Run.from_dict(r["config"]), r["results"], trained.get(r["name"])) for r in found]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=_COLUMNS)
@@ -117,10 +116,10 @@ def max_minus_avg(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def training(root: Path | None = None) -> pd.DataFrame:
+def training() -> pd.DataFrame:
     """One row per trained network: cell, seed, accuracies on train, validation and test, hardware, minutes."""
     rows = []
-    for record in ledger.records("train", root):
+    for record in ledger.records("train"):
         run, r, p = Run.from_dict(record["config"]), record["results"], record["provenance"]
         head = {"run": record["name"], **cell(run), "seed": run.seed}
         reached = {k: r[f"{k}_accuracy"] for k in ("train", "validation", "test")}

@@ -6,8 +6,6 @@ holding it fixed takes out a path by which sparsity may act, and a measure that 
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
@@ -22,7 +20,7 @@ FLAT = 0.01  # a share of entries with a smaller standard deviation hardly varie
 LABEL = 0.9  # of a predictor's variance between networks: beyond this it only tells them apart
 
 
-def images(threat: str, root: Path | None = None) -> pd.DataFrame:
+def images(threat: str) -> pd.DataFrame:
     """One row per correctly classified image of every network with a "curve" record, for one of its threats.
 
     Columns: run, pool, and `least`, log2 of the least radius (or number of flips) that fools; an image that
@@ -31,7 +29,7 @@ def images(threat: str, root: Path | None = None) -> pd.DataFrame:
     largest other probability).
     """
     frames = []
-    for record in records("curve", root):
+    for record in records("curve"):
         run, r = Run.from_dict(record["config"]), record["results"]
         found, g = r["threats"][threat], {k: np.array(v) for k, v in r["gradient"].items()}
         radii, first = np.array([*found["radii"], 2 * found["radii"][-1]], float), np.array(found["first"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 
 from ... import ledger
@@ -15,10 +13,10 @@ from . import tables
 from .tables import records
 
 
-def ladder(root: Path | None = None) -> pd.DataFrame:
+def ladder() -> pd.DataFrame:
     """The published protocol's habits: per cent standing under each variant, mean over seeds, by pool."""
     found = []
-    for record in records("protocol", root):
+    for record in records("protocol"):
         run = Run.from_dict(record["config"])
         for v in record["results"]["variants"]:
             found.append({"variant": v["variant"], "pool": run.pool, "seed": run.seed, "accuracy": v["accuracy"]})
@@ -31,9 +29,9 @@ def ladder(root: Path | None = None) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def iterates_text(root: Path | None = None) -> list[str]:
+def iterates_text() -> list[str]:
     """What counting only the last iterate does to max - avg, where both are recorded of both pools; else empty."""
-    frame = _habits(root)
+    frame = _habits()
     found = tables.paired(frame[frame["attack"].isin([protocol.LAST, protocol.ANY])])
     if len(found) < 2:
         return []
@@ -46,10 +44,10 @@ def iterates_text(root: Path | None = None) -> list[str]:
     ]
 
 
-def _habits(root: Path | None) -> pd.DataFrame:
+def _habits() -> pd.DataFrame:
     """One row a network and variant, as `tables.paired` wants them."""
     found = []
-    for record in records("protocol", root):
+    for record in records("protocol"):
         run, n = Run.from_dict(record["config"]), record["results"]["n"]
         head = {"pool": run.pool, "seed": run.seed, "space": "spike", "eps": 255 * protocol.EPS}
         for v in record["results"]["variants"]:
@@ -57,11 +55,11 @@ def _habits(root: Path | None) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["pool", "seed", "space", "eps", "attack", "correct"])
 
 
-def codings(root: Path | None = None) -> pd.DataFrame:
+def codings() -> pd.DataFrame:
     """Accuracy (per cent) on digits under each attack, one column a code."""
     rows = [
         {"attack": a["attack"], "code": r["config"]["coding"], "accuracy": f"{100 * a['accuracy']:.0f}"}
-        for r in ledger.records("codings", root)
+        for r in ledger.records("codings")
         for a in r["results"]["attacks"]
     ]
     frame = pd.DataFrame(rows, columns=["attack", "code", "accuracy"])
@@ -69,9 +67,9 @@ def codings(root: Path | None = None) -> pd.DataFrame:
     return frame.pivot(index="attack", columns="code", values="accuracy").reindex(order).fillna("")
 
 
-def samples_text(root: Path | None = None) -> str:
+def samples_text() -> str:
     """Whether more EOT samples still lower the rate code's accuracy; empty without its record."""
-    for r in ledger.records("codings", root):
+    for r in ledger.records("codings"):
         by = {a["attack"]: 100 * a["accuracy"] for a in r["results"]["attacks"]}
         eot = {k.removeprefix("PGD-20, EOT "): v for k, v in by.items() if ", EOT " in k}
         if len(eot) > 1:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,20 +25,20 @@ SHOWN = Run.make("cpu")  # whose records chapter 6 shows, of any pool and seed; 
 PLAIN = {"pixel": "PGD-7, weighted twin", "spike": "PGD-7"}  # what is usually reported
 
 
-def records(kind: str, root: Path | None = None) -> list[dict]:
+def records(kind: str) -> list[dict]:
     """The records of one kind that chapter 6 shows: one cell, so that no table averages over two."""
     alike = {"pool": SHOWN.pool, "seed": SHOWN.seed}
-    return [r for r in ledger.records(kind, root) if Run.from_dict(r["config"]).but(**alike) == SHOWN]
+    return [r for r in ledger.records(kind) if Run.from_dict(r["config"]).but(**alike) == SHOWN]
 
 
-def rows(root: Path | None = None) -> pd.DataFrame:
+def rows() -> pd.DataFrame:
     """One row a network, battery and attack; also "clean" and WORST.
 
     Columns: run, label, pool, seed, scale, n, space, eps (1/255), attack, kind, whole, attacked (bool
     array), correct (bool array; for attacks that saw only some images, among those), accuracy (nan for these).
     """
     found = []
-    for record in records("attacks", root):
+    for record in records("attacks"):
         run, n = Run.from_dict(record["config"]), record["results"]["n"]
         for b in record["results"]["batteries"]:
             head = {"run": run.name, "label": run.label, "pool": run.pool, "seed": run.seed, "scale": run.scale, "n": n}
@@ -187,10 +186,10 @@ def _reading(row: pd.Series) -> str:
     return word + ("" if row["seeds"] >= FIVE_SEEDS else ", indicative")
 
 
-def outsider(root: Path | None = None) -> pd.DataFrame:
+def outsider() -> pd.DataFrame:
     """One row a network and battery: the worst case, and by how many points an attacker outside lowers it."""
     table = []
-    for record in records("attacks", root):
+    for record in records("attacks"):
         run, n = Run.from_dict(record["config"]), record["results"]["n"]
         for b in record["results"]["batteries"]:
             o = b["outsider"]
@@ -200,14 +199,14 @@ def outsider(root: Path | None = None) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def curves(root: Path | None = None) -> pd.DataFrame:
+def curves() -> pd.DataFrame:
     """One row a network, threat and radius: accuracy, its Wilson interval, n. Radius 0 is the clean accuracy.
 
     Columns: run, pool, seed, scale, label, threat, radius (1/255, or flips), accuracy, correct (bool array), low,
     high, n, chance.
     """
     table = []
-    for record in records("curve", root):
+    for record in records("curve"):
         run = Run.from_dict(record["config"])
         for threat, least in record["results"]["threats"].items():
             first, n = np.array(least["first"]), len(least["first"])

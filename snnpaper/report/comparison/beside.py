@@ -19,7 +19,7 @@ ARCHS = ("resnet18", "resnet34", "resnet50")
 _NUMBERS = ("clean", "fgsm", "pgd")
 
 
-def grid(acc: pd.DataFrame, root: Path | None = None) -> pd.DataFrame:
+def grid(acc: pd.DataFrame) -> pd.DataFrame:
     """One row per data set and depth: seeds at the paper's scale, what is there below it, and how to fill it.
 
     `acc` is `tables.accuracies`. Columns: data, network, paper scale (seeds of max, avg), below it (the
@@ -39,7 +39,7 @@ def grid(acc: pd.DataFrame, root: Path | None = None) -> pd.DataFrame:
                 for (w, e, n), p in less
             ]
             row = {"data": tables.DATA[dataset], "network": label, "seeds at paper scale": _count(seeds)}
-            missing = gaps.missing(dataset, root, arch=arch)
+            missing = gaps.missing(dataset, arch=arch)
             enough = min(seeds.values()) >= tables.FIVE_SEEDS
             row |= {"below it, indicative": "; ".join(below) or "none"}
             rows.append(row | ({"command": "", "cost": "complete"} if enough else missing))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import pandas as pd
 
@@ -11,14 +10,14 @@ from .. import tables
 from ..trail import densities
 
 
-def failures(root: Path | None = None) -> pd.DataFrame:
+def failures() -> pd.DataFrame:
     """The paper's failure marks on every recorded network of the published kind, worst first seen by seed.
 
     "below 50 % on CIFAR-100" (clean test accuracy), "more than 70 % lost under PGD" (share of the clean accuracy
     lost at eps 8/255, per protocol), "norms collapse" (mean norm of the input gradient below a hundredth of
     that of the untrained network of the same shape). Columns: mark, quantity, where, value, raised, seeds, runs.
     """
-    acc, found = tables.published(tables.accuracies(root)), densities.frame(root)
+    acc, found = tables.published(tables.accuracies()), densities.frame()
     rows = []
     for c, part in _cells(acc[acc["space"] == "clean"]):
         if c["dataset"] == "cifar100":

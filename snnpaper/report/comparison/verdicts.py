@@ -95,14 +95,14 @@ def _cells() -> dict[str, dict]:
     return found
 
 
-def comparisons(root: Path | None = None, values: Path | None = None) -> pd.DataFrame:
+def comparisons(values: Path | None = None) -> pd.DataFrame:
     """One row per number of the paper and cell of ours that speaks to it, published networks only.
 
     Columns: key, claim, paper, ours, seeds, images, where (cell and attack), scale, verdict, runs. Attacked
     accuracies are those of the published protocol in spike space, the paper's own; a number without any
     record of ours has one row that says so.
     """
-    known, acc = paper_values(values), tables.published(tables.accuracies(root))
+    known, acc = paper_values(values), tables.published(tables.accuracies())
     published = (acc["space"] == "spike") & (acc["protocol"] == "published")
     select = {"clean": acc["space"] == "clean"}
     select |= {method: published & (acc["method"] == method) for method in ("fgsm", "pgd")}
@@ -110,7 +110,7 @@ def comparisons(root: Path | None = None, values: Path | None = None) -> pd.Data
     for key, entry in known.items():
         what, *rest = key.split("_")
         if what == "pool" and rest == ["sparsity", "drop"]:
-            rows += _each(key, entry, _pool_density(root), [], _density_lost, "{:+.1f}")
+            rows += _each(key, entry, _pool_density(), [], _density_lost, "{:+.1f}")
         elif what in select and rest and rest[0] in ("max", "avg"):
             part = acc[select[what] & (acc["pool"] == rest[0])]
             rows += _each(key, entry, part, ["pool"], _accuracy, "{:.1f}")
@@ -177,9 +177,9 @@ def _density_lost(p: pd.DataFrame) -> Estimate | None:
     return (len(lost), *over_seeds(lost), one_run(lost)) if len(lost) else None
 
 
-def _pool_density(root: Path | None) -> pd.DataFrame:
+def _pool_density() -> pd.DataFrame:
     """Gradient density at the pool's input, eval mode, of the trained published networks."""
-    found = densities.frame(root)
+    found = densities.frame()
     at = found[(found["state"] == "trained") & (found["mode"] == "eval") & (found["place"] == "sn1")]
     return tables.published(at).assign(space="gradient at the pool's input", protocol="sound", method="clean", eps=0)
 

@@ -6,8 +6,6 @@ measured in eval mode, on the same images, by exact zero.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 
 from ... import ledger
@@ -21,16 +19,16 @@ _SETTING = [k for k in CELL if k != "pool"]
 _COLUMNS = [*CELL, "seed", "run", "run without", *PLACES, *(f"{p} without" for p in PLACES), "n_weights"]
 
 
-def pairs(root: Path | None = None) -> pd.DataFrame:
+def pairs() -> pd.DataFrame:
     """One row a pair, in the order of `densities.weights`; no rows where no network has its counterpart.
 
     Columns: the cell and `run` of the network with decay, seed, "run without", n_weights (images for weights);
     and each of PLACES with decay and, as "<place> without", without: densities (fractions).
     """
-    linked, found = weights(root, trails=False).set_index("run"), frame(root)
+    linked, found = weights(trails=False).set_index("run"), frame()
     out = found[(found["mode"] == "eval") & (found["place"] == "conv1") & (found["state"] == "trained")]
     linked["conv1"] = out.set_index("run")["0"]  # of the layer's output, not of its kernel
-    runs = {r["name"]: Run.from_dict(r["config"]) for r in ledger.records("sparsity", root)}
+    runs = {r["name"]: Run.from_dict(r["config"]) for r in ledger.records("sparsity")}
     rows = []
     for name in linked.index:
         without = runs[name].but(weight_decay=0.0).name

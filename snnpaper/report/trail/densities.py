@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from pathlib import Path
 
 import pandas as pd
 
@@ -57,7 +56,7 @@ QUESTIONS: dict[str, dict[str, dict]] = {
 }
 
 
-def frame(root: Path | None = None) -> pd.DataFrame:
+def frame() -> pd.DataFrame:
     """One row a network, mode and layer, layers in the order of the backward pass (input last).
 
     `state` is trained or untrained; `place` names the stem's layers and the ends of the four stages alike in
@@ -65,7 +64,7 @@ def frame(root: Path | None = None) -> pd.DataFrame:
     """
     rows = []
     for kind, state in (("sparsity", "trained"), ("untrained", "untrained")):
-        for record in ledger.records(kind, root):
+        for record in ledger.records(kind):
             run, r = Run.from_dict(record["config"]), record["results"]
             head = {"run": run.name, **cell(run), "seed": run.seed, "state": state, "n": r["activation_n"]}
             for mode in ("eval", "train"):
@@ -86,7 +85,7 @@ def _places(layers: list[str]) -> dict[str, str]:
     return {name: known.get(name, "") for name in layers}
 
 
-def main_cell(found: pd.DataFrame, root: Path | None = None) -> pd.DataFrame:
+def main_cell(found: pd.DataFrame) -> pd.DataFrame:
     """Rows of the trained published cell that has both pools, and of the same network untrained.
 
     Of several: one whose pools both have "trail" records, then the one with the most seeds, then the widest.
@@ -98,7 +97,7 @@ def main_cell(found: pd.DataFrame, root: Path | None = None) -> pd.DataFrame:
     for values, part in trained.groupby(keys, sort=False):
         seeds = part.groupby("pool")["seed"].nunique()
         if len(seeds) == 2:
-            drawn = part.loc[[ledger.path("trail", run, root).exists() for run in part["run"]], "pool"].nunique()
+            drawn = part.loc[[ledger.path("trail", run).exists() for run in part["run"]], "pool"].nunique()
             ranked.append((drawn, seeds.min(), values[keys.index("width")], values))
     if not ranked:
         raise ValueError("no published network is recorded with both pools; allowed: a ledger with one cell of each")
@@ -119,7 +118,7 @@ def over(found: pd.DataFrame, by: list[str], measure: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*by, "mean", "half", "seeds", "n", "runs"])
 
 
-def ablation(question: str, found: pd.DataFrame, root: Path | None = None) -> pd.DataFrame:
+def ablation(question: str, found: pd.DataFrame) -> pd.DataFrame:
     """One row per setting of a question, state and pool; what is not recorded says how to record it.
 
     Columns: setting, pool, state, <place>_mean and _half for the stem's places (density, exact zero, eval
@@ -127,9 +126,7 @@ def ablation(question: str, found: pd.DataFrame, root: Path | None = None) -> pd
     command, cost.
     """
     rows, here = [], found[found["mode"] == "eval"]
-    configs = {
-        r["name"]: Run.from_dict(r["config"]) for k in ("sparsity", "untrained") for r in ledger.records(k, root)
-    }
+    configs = {r["name"]: Run.from_dict(r["config"]) for k in ("sparsity", "untrained") for r in ledger.records(k)}
     settings = QUESTIONS[question].items()
     for (setting, changes), state, pool in itertools.product(settings, ("untrained", "trained"), ("max", "avg")):
         wanted = Run.make("sweep", pool=pool, **changes)
@@ -139,7 +136,7 @@ def ablation(question: str, found: pd.DataFrame, root: Path | None = None) -> pd
         part = here[here["run"].isin(same) & (here["state"] == state)]
         row = {"setting": setting, "pool": pool, "state": state}
         if part.empty:
-            rows.append(row | {"seeds": 0, "runs": []} | _missing(wanted, state, root))
+            rows.append(row | {"seeds": 0, "runs": []} | _missing(wanted, state))
             continue
         for place in STEM:
             at = part[part["place"] == place]
@@ -159,9 +156,9 @@ def _alike(run: Run, wanted: Run, state: str) -> bool:
     return all(getattr(run, k) == v for k, v in wanted.to_dict().items() if k not in ignored)
 
 
-def _missing(wanted: Run, state: str, root: Path | None) -> dict[str, str]:
+def _missing(wanted: Run, state: str) -> dict[str, str]:
     if state == "trained":
-        return {"command": gaps.command(wanted), "cost": gaps.time_text(wanted, root)}
+        return {"command": gaps.command(wanted), "cost": gaps.time_text(wanted)}
     call = gaps.command(wanted).replace("snnpaper train", "snnpaper.measure.trail --untrained")
     return {"command": call, "cost": "under a minute"}
 
@@ -171,7 +168,7 @@ def _live(run: Run) -> dict[str, float]:
     return live_share(build(run))
 
 
-def weights(root: Path | None = None, trails: bool = True) -> pd.DataFrame:
+def weights(trails: bool = True) -> pd.DataFrame:
     """One row a trained network: cell, seed, density of the input gradient and of the live weights' gradient.
 
     Eval mode, exact zero; by data set, cell and variant, max before avg. `input` is over the images of the
@@ -180,8 +177,8 @@ def weights(root: Path | None = None, trails: bool = True) -> pd.DataFrame:
     meet padding only, and `live` is the share of the others.
     """
     rows = []
-    trail = {r["name"]: r["results"] for r in ledger.records("trail", root)} if trails else {}
-    for record in ledger.records("sparsity", root):
+    trail = {r["name"]: r["results"] for r in ledger.records("trail")} if trails else {}
+    for record in ledger.records("sparsity"):
         run, r = Run.from_dict(record["config"]), record["results"]
         layers, n = r["weight_eval"], r["weight_n"]
         if run.name in trail:
