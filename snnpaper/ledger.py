@@ -100,6 +100,13 @@ def records(kind: str) -> list[dict[str, Any]]:
     return [read(kind, name) for name in names]
 
 
+def run_of(name: str) -> Run:
+    """The run of this name, from whichever record of it there is; raises LedgerError when there is none."""
+    for file in sorted(folder().glob(f"*/{name}.json")):
+        return Run.from_dict(read(file.parent.name, name)["config"])
+    raise LedgerError(f"no record of {name} in {folder().name}/")
+
+
 def pack(bits) -> str:
     """Booleans [n] (which images were classified correctly) as base64 text."""
     return base64.b64encode(np.packbits(np.asarray(bits, dtype=bool)).tobytes()).decode()

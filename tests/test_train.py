@@ -134,10 +134,10 @@ def test_records_and_zoo_agree_and_tables_follow_the_ledger(home, monkeypatch):
 
     frame = tables.accuracies()
     assert len(frame) == 2 * (1 + len(experiment.BATTERY))
-    assert set(tables.max_minus_avg(frame)["seeds"]) == {1}
+    assert set(tables.contrast(frame)["seeds"]) == {1}
     ledger.path("robustness", TINY.name).unlink()
     fewer = tables.accuracies()
-    assert set(fewer["pool"]) == {"avg"} and tables.max_minus_avg(fewer).empty
+    assert set(fewer["pool"]) == {"avg"} and tables.contrast(fewer).empty
     assert len(tables.training()) == 2
 
     experiment.run_all(TINY, progress=False)  # only what is missing is done again

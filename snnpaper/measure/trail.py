@@ -38,7 +38,7 @@ STAGES = ("layer1", "layer2", "layer3", "layer4")
 def measure(coded: CodedNet, images: Images) -> dict:
     """Ties at the stem's pool, and weight gradients among the weights that ever meet an input; eval mode."""
     weights = weight_gradients(coded, images, training=False, batch_size=1)
-    live = live_share(coded.net)
+    live = live_share(coded.net, images.x.shape[1:])
     rows = [{k: r[k] for k in ("layer", "size", "0_mean", "norm_mean")} | {"live": live[r["layer"]]} for r in weights]
     return {"n": len(images), "weight_eval": rows, "pool": at_the_pool(coded, images)}
 
@@ -49,8 +49,11 @@ def at_the_pool(coded: CodedNet, images: Images, batch_size: int = 32) -> dict[s
     Windows: silent (no positive entry), single (one maximum), tied (several entries share the maximum;
     silent ones included). "mass through silent": share of the L1 norm of the gradient at the pool's output
     that belongs to silent windows. Densities of the gradient at the pool's input under three rules: the
-    network's own backward pass, ties sharing it equally, and silent windows passing nothing.
+    network's own backward pass, ties sharing it equally, and silent windows passing nothing. Empty for a stem
+    without a pool.
     """
+    if isinstance(net.maxpool, nn.Identity):
+        return {}
     parts = []
     for x, y in zip(images.x.split(batch_size), images.y.split(batch_size), strict=True):
         s, before, after = _around_the_pool(coded, x, y)

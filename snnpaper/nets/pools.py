@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -248,6 +248,16 @@ def find(name: str) -> Choice:
     except ValueError:
         raise ValueError(f"pool is {name!r}; allowed: {allowed()}") from None
     return choice
+
+
+def ordered(names: Iterable[str]) -> list[str]:
+    """Names without repetition, in the table's order, each pool before those with its forward pass."""
+
+    def key(name: str) -> tuple:
+        choice, order = find(name), list(TABLE.values())
+        return (*((order.index(part.entry), part.value) for part in (choice.there, choice.back)),)
+
+    return sorted(set(names), key=key)
 
 
 def gradient(name: str) -> Part:

@@ -6,7 +6,8 @@ import statistics
 from dataclasses import fields
 
 from .. import cost, ledger
-from ..config import ALLOWED, PROFILES, Run
+from ..config import PROFILES, Run
+from ..nets.data import TABLE
 
 ABSENT = "data absent"
 
@@ -39,7 +40,7 @@ def missing(dataset: str, **changes) -> dict[str, str]:
 
     A data set that this version cannot read is "data absent", with the command that will train on it.
     """
-    if dataset in ALLOWED["dataset"]:
+    if TABLE[dataset].read:
         run = Run(dataset=dataset, **changes)
         return {"command": command(run), "cost": time_text(run)}
     text = command(Run(**changes)).replace("--profile paper", f"--profile paper --dataset {dataset}")

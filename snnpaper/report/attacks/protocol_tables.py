@@ -8,7 +8,7 @@ from ... import ledger
 from ...config import Run
 from ...measure import protocol
 from ...stats import over_seeds
-from ..tables import by_seed, interval_text
+from ..tables import PAIR, by_seed, interval_text, minus
 from . import tables
 from .tables import records
 
@@ -23,9 +23,9 @@ def ladder() -> pd.DataFrame:
     frame, table = pd.DataFrame(found, columns=["variant", "pool", "seed", "accuracy"]), []
     for variant, part in frame.groupby("variant", sort=False):
         by = {pool: p.set_index("seed")["accuracy"] for pool, p in part.groupby("pool")}
-        row = {"variant": variant} | {p: interval_text(*over_seeds(by[p])) if p in by else "" for p in ("max", "avg")}
+        row = {"variant": variant} | {p: interval_text(*over_seeds(by[p])) if p in by else "" for p in PAIR}
         paired = by_seed(part, "accuracy")
-        table.append(row | {"max − avg": interval_text(*over_seeds(paired)) if len(paired) else ""})
+        table.append(row | {minus(): interval_text(*over_seeds(paired)) if len(paired) else ""})
     return pd.DataFrame(table)
 
 
@@ -39,8 +39,8 @@ def iterates_text() -> list[str]:
     n, seeds = found["n"].iloc[0], found["seeds"].iloc[0]
     return [
         f"Spike space, {255 * protocol.EPS:g}/255, PGD-{protocol.STEPS} with the gradient of the network in eval "
-        f"mode: max − avg is {by.loc[protocol.LAST, 'max − avg']} points when only the last iterate counts and "
-        f"{by.loc[protocol.ANY, 'max − avg']} when any does ({n} images, {seeds} seed{'s' * int(seeds > 1)})."
+        f"mode: {minus()} is {by.loc[protocol.LAST, minus()]} points when only the last iterate counts and "
+        f"{by.loc[protocol.ANY, minus()]} when any does ({n} images, {seeds} seed{'s' * int(seeds > 1)})."
     ]
 
 

@@ -115,12 +115,12 @@ def _by_cell(frame: pd.DataFrame, column: str, sign: int) -> Iterable[tuple[dict
     keys = [k for k in tables.CELL if k != "pool"] + ["n"]
     for values, part in frame.groupby(keys, sort=False):
         if found := _over(sign * tables.by_seed(part, column)):
-            yield dict(zip(keys, values, strict=True)), found, sorted(part["run"])
+            yield dict(zip(keys, values, strict=True)), found, sorted(tables.of(part)["run"])
 
 
 def _attacked(acc: pd.DataFrame, sign: int = 1) -> Iterable[tuple[dict, Found, list[str]]]:
     """The same of accuracy, from `tables.accuracies` rows of one attack: over seeds and images."""
-    for d in tables.max_minus_avg(acc).to_dict("records"):
+    for d in tables.contrast(acc).to_dict("records"):
         yield d, (d["seeds"], sign * d["difference"], d["half"]), d["runs"]
 
 

@@ -178,16 +178,16 @@ def missing() -> pd.DataFrame:
     done = set(zip(known["key"], known["pool"], strict=True)) if len(known) else set()
     names = {r["name"] for r in ledger.records("robustness")}
     for key in ("train mode", "statistics"):
-        if (key, "max") not in done:
+        if not any((key, pool) in done for pool in tables.PAIR[:1]):
             run = Run.make("cpu")
             call = f"python -m snnpaper.report.comparison.deviations {run.name}"
             rows.append(
                 {"key": key, "command": call, "cost": "some minutes" if run.name in names else "after its training"}
             )
     for key, (_, changes) in RETRAINED.items():
-        for pool in ("max", "avg"):
+        for pool in tables.PAIR:
             run = Run.make("sweep", **{"pool": pool} | changes)
-            if (key, pool) not in done and run.pool == pool:
+            if (key, run.pooling) not in done and run.pool == pool:
                 rows.append({"key": key, "command": gaps.command(run), "cost": gaps.time_text(run)})
     return pd.DataFrame(rows, columns=["key", "command", "cost"])
 

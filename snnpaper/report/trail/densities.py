@@ -15,11 +15,13 @@ import pandas as pd
 from ... import ledger
 from ...config import Run
 from ...measure.trail import STAGES, STEM
+from ...nets import pools
+from ...nets.data import TABLE
 from ...nets.models import build
 from ...sparsity import THRESHOLDS, live_share
 from ...stats import over_seeds
 from .. import gaps
-from ..tables import CELL, cell, published
+from ..tables import CELL, PAIR, Pair, cell, of, published
 
 MEASURES = (*THRESHOLDS, "norm", "effective")
 BACKWARD = (*STAGES[::-1], *STEM[::-1])  # the places that trained and untrained records share
@@ -85,12 +87,13 @@ def _places(layers: list[str]) -> dict[str, str]:
     return {name: known.get(name, "") for name in layers}
 
 
-def main_cell(found: pd.DataFrame) -> pd.DataFrame:
-    """Rows of the trained published cell that has both pools, and of the same network untrained.
+def main_cell(found: pd.DataFrame, pair: Pair = PAIR) -> pd.DataFrame:
+    """Rows of two pools: the trained published cell that has both, and the same network untrained.
 
     Of several: one whose pools both have "trail" records, then the one with the most seeds, then the widest.
     Raises ValueError when no cell has both pools.
     """
+    found = of(found, pair)
     trained = published(found[found["state"] == "trained"])
     keys = [k for k in CELL if k != "pool"]
     ranked = []
@@ -128,7 +131,7 @@ def ablation(question: str, found: pd.DataFrame) -> pd.DataFrame:
     rows, here = [], found[found["mode"] == "eval"]
     configs = {r["name"]: Run.from_dict(r["config"]) for k in ("sparsity", "untrained") for r in ledger.records(k)}
     settings = QUESTIONS[question].items()
-    for (setting, changes), state, pool in itertools.product(settings, ("untrained", "trained"), ("max", "avg")):
+    for (setting, changes), state, pool in itertools.product(settings, ("untrained", "trained"), PAIR):
         wanted = Run.make("sweep", pool=pool, **changes)
         if state == "untrained" and set(changes) & set(_TRAINING):
             continue
@@ -165,13 +168,13 @@ def _missing(wanted: Run, state: str) -> dict[str, str]:
 
 @functools.cache
 def _live(run: Run) -> dict[str, float]:
-    return live_share(build(run))
+    return live_share(build(run), TABLE[run.dataset].shape)
 
 
 def weights(trails: bool = True) -> pd.DataFrame:
     """One row a trained network: cell, seed, density of the input gradient and of the live weights' gradient.
 
-    Eval mode, exact zero; by data set, cell and variant, max before avg. `input` is over the images of the
+    Eval mode, exact zero; by data set, cell and variant, pools in the table's order. `input` is over the images of the
     "sparsity" record; `weights` over those of the "trail" record where there is one (n_weights of 256), else, and
     for every network when not `trails`, of the "sparsity" record (32). "all weights" also counts the weights that
     meet padding only, and `live` is the share of the others.
@@ -193,8 +196,9 @@ def weights(trails: bool = True) -> pd.DataFrame:
                  "all weights": alive / total, "live": reached / total, "n_weights": n}  # fmt: skip
         rows.append({"run": run.name, **cell(run), "seed": run.seed, "n": r["activation_n"]} | found)
     table = pd.DataFrame(rows, columns=["run", *CELL, "seed", "n", *_WEIGHTS])
+    order = pools.ordered(table["pool"])
     by = [*(k for k in CELL if k != "pool"), "pool", "seed"]
-    return table.sort_values(by, ascending=[k != "pool" for k in by], ignore_index=True)
+    return table.sort_values(by, key=lambda c: c.map(order.index) if c.name == "pool" else c, ignore_index=True)
 
 
 def locate(target: float, found: pd.DataFrame) -> pd.DataFrame:
@@ -215,11 +219,11 @@ def locate(target: float, found: pd.DataFrame) -> pd.DataFrame:
         for (name, rule), threshold in itertools.product(places.items(), THRESHOLDS):
             at = part[rule].groupby("pool")[threshold].mean()
             head = {"where": name, "mode": mode, "threshold": threshold, "state": state}
-            points = 100 * (at["avg"] - at["max"])
+            points = 100 * (at[PAIR[1]] - at[PAIR[0]])
             rows.append(head | {"quantity": "points", "value": points})
-            if at["max"] < 1 - 1e-9:
-                rows.append(head | {"quantity": "relative to max's sparsity", "value": points / (1 - at["max"])})
-            rows.append(head | {"quantity": "relative to avg's density", "value": points / at["avg"]})
+            if (dense := at[PAIR[0]]) < 1 - 1e-9:
+                rows.append(head | {"quantity": f"relative to {PAIR[0]}'s sparsity", "value": points / (1 - dense)})
+            rows.append(head | {"quantity": f"relative to {PAIR[1]}'s density", "value": points / at[PAIR[1]]})
     table = pd.DataFrame(rows)
     table["off"] = table["value"] - target
     return table.sort_values("off", key=abs, kind="stable", ignore_index=True)
