@@ -178,7 +178,7 @@ def missing() -> pd.DataFrame:
     done = set(zip(known["key"], known["pool"], strict=True)) if len(known) else set()
     names = {r["name"] for r in ledger.records("robustness")}
     for key in ("train mode", "statistics"):
-        if not any((key, pool) in done for pool in tables.PAIR[:1]):
+        if (key, tables.PAIR[0]) not in done:
             run = Run.make("cpu")
             call = f"python -m snnpaper.report.comparison.deviations {run.name}"
             rows.append(
@@ -187,7 +187,7 @@ def missing() -> pd.DataFrame:
     for key, (_, changes) in RETRAINED.items():
         for pool in tables.PAIR:
             run = Run.make("sweep", **{"pool": pool} | changes)
-            if (key, run.pooling) not in done and run.pool == pool:
+            if (key, pool) not in done and run.pool == pool:
                 rows.append({"key": key, "command": gaps.command(run), "cost": gaps.time_text(run)})
     return pd.DataFrame(rows, columns=["key", "command", "cost"])
 
