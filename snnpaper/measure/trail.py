@@ -52,7 +52,7 @@ def at_the_pool(coded: CodedNet, images: Images, batch_size: int = 32) -> dict[s
     network's own backward pass, ties sharing it equally, and silent windows passing nothing. Empty for a stem
     without a pool.
     """
-    if isinstance(net.maxpool, nn.Identity):
+    if isinstance(coded.net.maxpool, nn.Identity):
         return {}
     parts = []
     for x, y in zip(images.x.split(batch_size), images.y.split(batch_size), strict=True):
