@@ -86,7 +86,7 @@ def trained(run: Run) -> dict | None:
     alike = [other for other in found if other.but(**free) == run]
     if not alike:
         return None
-    longest = max(alike, key=lambda r: (r.epochs * (r.train_images or data.TRAIN_IMAGES[r.dataset]), -r.seed))
+    longest = max(alike, key=lambda r: (r.epochs * r.images, -r.seed))
     return zoo.load(longest.name)[1].net.state_dict()
 
 

@@ -30,7 +30,7 @@ from IPython.display import HTML
 from snnpaper import config, ledger, sparsity, zoo
 from snnpaper.attacks.standard import Attack
 from snnpaper.measure import experiment
-from snnpaper.nets import data
+from snnpaper.nets import data, pools
 from snnpaper.report import page, plots, tables
 from snnpaper.train import train
 
@@ -66,7 +66,7 @@ device = "cpu"
 # %%
 run, device = config.parse({k: v for k, v in globals().items() if k not in before and k[0] != "_"})
 print(
-    f"{run.label}, {run.pool} pooling, width {run.width}, on {run.dataset}: {run.epochs} epochs of "
+    f"{run.label}, {pools.find(run.pooling).label}, width {run.width}, on {run.dataset}: {run.epochs} epochs of "
     f"batches of {run.batch_size}, {run.coding} coding with T = {run.T}, seed {run.seed} (scale: {run.scale})"
 )
 
@@ -145,7 +145,7 @@ assert (sound["accuracy"] <= clean + 0.05).all(), "an attack that helps the netw
 # %% tags=["nbval-ignore-output"]
 rows = sparsity.activation_gradients(coded, splits["test"].first(64), training=False)
 density = {r["layer"]: 100 * r["0_mean"] for r in rows}
-if run.pool == "max" and run.neuron == "IF":
+if pools.find(run.pool).back.name == "max" and run.neuron == "IF":
     assert density["sn1"] <= 25.0, "a 3x3 window with stride 2 passes one entry of four at most"
 print("non-zero entries (%) of the gradient at each layer's output, from the logits to the coded input:")
 for r in [*rows[:0:-1], rows[0]]:
@@ -153,7 +153,7 @@ for r in [*rows[:0:-1], rows[0]]:
         print(f"  {r['layer']:10} {density[r['layer']]:5.1f}")
 
 # %% tags=["nbval-ignore-output"] mystnb={"figure": {"name": "fig-ch3-trail", "caption": "Live part: share of non-zero entries and norm of the gradient of the true-class probability, in the order of the backward pass (left: logits, right: coded input)."}, "image": {"alt": "Upper panel: the non-zero share stays near 100 per cent until the stem's pool, drops there for max pooling, and rises again at the input. Lower panel: the norm on a logarithmic axis."}}
-plots.gradient_trail({f"{run.pool} pooling": rows})
+plots.gradient_trail({pools.find(run.pooling).label: rows})
 
 # %% [markdown]
 # With max pooling the share falls at the pool, because only one entry of each window receives a gradient
@@ -169,10 +169,8 @@ plots.gradient_trail({f"{run.pool} pooling": rows})
 # 100 epochs; each row says whether it is there.
 
 # %%
-recorded = tables.published(tables.accuracies())
-trained = tables.published(tables.training())
+recorded, trained = (tables.published(f[f["scale"] != "demo"]) for f in (tables.accuracies(), tables.training()))
 show = trained.assign(**{k: (100 * trained[k]).round(1) for k in ("train", "validation", "test")})
-show["images"] = show["train_images"].replace(0, data.TRAIN_IMAGES["cifar10"])
 show.set_index("run")[["dataset", "width", "epochs", "images", "pool", "seed", "train", "validation", "test", "scale"]]
 
 # %% [markdown]

@@ -34,6 +34,7 @@ from IPython.display import HTML
 from snnpaper import ledger
 from snnpaper.config import Run
 from snnpaper.measure import trail as measure
+from snnpaper.nets import data
 from snnpaper.report import page, plots, tables
 from snnpaper.report.comparison import verdicts
 from snnpaper.report.trail import decay, densities, figures
@@ -44,7 +45,7 @@ found = densities.frame()
 main = densities.main_cell(found)
 trained, fresh = main[main["state"] == "trained"], main[main["state"] == "untrained"]
 first = trained.iloc[0]
-print(f"The networks of this page: {tables.network_text(first)}, on {tables.DATA[first['dataset']]}.")
+print(f"The networks of this page: {tables.network_text(first)}, on {data.TABLE[first['dataset']].label}.")
 
 # %% [markdown]
 # (trail-backward)=
@@ -390,7 +391,7 @@ table
 # a gradient, under any pool, and are left out here ("live" weights).
 
 # %%
-linked = densities.weights()
+linked = tables.of(densities.weights())
 text = pd.DataFrame({
     "network": [tables.where(r) for _, r in linked.iterrows()], "pool": linked["pool"], "seed": linked["seed"],
     "input (%)": (100 * linked["input"]).round(2), "conv1's weights (%)": (100 * linked["conv1"]).round(1),

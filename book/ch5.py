@@ -40,7 +40,8 @@ from snnpaper.report.comparison import beside, figures, verdicts
 
 plots.use_style()
 everything = tables.accuracies()
-acc, learned, battery = tables.published(everything), tables.published(tables.training()), attacked.rows()
+acc, learned = (tables.of(tables.published(frame)) for frame in (everything, tables.training()))
+battery = attacked.rows()
 
 # %% [markdown]
 # (tables-grid)=
@@ -94,7 +95,7 @@ HTML(page.threat_model(acc, "pixel"))
 # ## Max against average, in one figure
 
 # %%
-paired = tables.max_minus_avg(acc[acc["eps"].isin([0, 8])])
+paired = tables.contrast(acc[acc["eps"].isin([0, 8])])
 paired = paired[(paired["method"] != "fgsm")]
 
 # %% mystnb={"figure": {"name": "fig-tables-differences", "caption": "Accuracy with max minus accuracy with average pooling, clean (grey) and under PGD-7 at 8/255, per threat model. Filled: 95 % interval over seeds and images; hollow: fewer than three seeds, over the images alone. Right of zero: max pooling is better."}, "image": {"alt": "Three panels, one a threat model, a row a cell. Clean differences (grey) are the same in all. Under PGD most marks are a few points to the right of zero, several intervals contain zero."}}
@@ -156,7 +157,7 @@ for scale, part in gap.groupby(learned["scale"]):
 # (`sweep`), seed 0:
 
 # %%
-sweep = {arch: [Run.make("sweep", arch=arch, pool=pool) for pool in ("max", "avg")] for arch in beside.ARCHS}
+sweep = {arch: [Run.make("sweep", arch=arch, pool=pool) for pool in tables.PAIR] for arch in beside.ARCHS}
 like = acc[acc["run"].isin([r.name for runs in sweep.values() for r in runs])]
 rows = []
 for title, rule in {
@@ -198,11 +199,12 @@ HTML(page.table(missing) if len(missing) else "<p>All three depths are recorded 
 sort = tables.cell(Run.make("sweep"))
 alike = ["dataset", "width", "train_images", "epochs", "batch_size", "variant"]
 apart = everything[(everything[alike] == pd.Series({k: sort[k] for k in alike})).all(axis=1)]
+apart = tables.of(apart)
 apart = apart[apart["label"].str.contains("-18") & apart["method"].isin(["clean", "pgd"]) & apart["eps"].isin([0, 8])]
 HTML(page.table(beside.taken_apart(apart), page.origin(apart), group=["data", "network", "reading"]))
 
 # %%
-differences = tables.max_minus_avg(apart[apart["method"] == "pgd"])
+differences = tables.contrast(apart[apart["method"] == "pgd"])
 for relu, part in differences.groupby(differences["label"].str.contains("ReLU")):
     above, below = ((sign * part["difference"] > part["half"]).sum() for sign in (1, -1))
     print(

@@ -39,7 +39,7 @@ from snnpaper.attacks.pgd import pgd_any_iterate
 from snnpaper.audit import checks
 from snnpaper.audit.evidence import evidence, slack
 from snnpaper.measure.codings import EPS, IMAGES
-from snnpaper.nets import data
+from snnpaper.nets import data, pools
 from snnpaper.report import plots
 from snnpaper.report.attacks import ablation_tables, budgets, check_tables, figures, mechanism, protocol_tables, tables
 from snnpaper.report.tables import accuracies, bullets, readings
@@ -96,7 +96,7 @@ seed = 0
 run, device = config.parse({k: v for k, v in globals().items() if k not in before and k[0] != "_"})
 if run.dataset != "digits":
     raise ValueError(f"profile is {profile!r}; allowed here: demo (the live part trains on digits)")
-print(f"{run.label}, {run.pool} pooling, width {run.width}, on {run.dataset} (scale: {run.scale})")
+print(f"{run.label}, {pools.find(run.pooling).label}, width {run.width}, on {run.dataset} (scale: {run.scale})")
 
 # %% [markdown]
 # ## Three threat models

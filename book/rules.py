@@ -172,7 +172,7 @@ print(f"the true one is 95 % surely between {low:.1f} and {high:.1f} times the s
 everyone = tables.accuracies()
 cell = everyone[(everyone[tables.CELL[:-1]] == frame[tables.CELL[:-1]].iloc[0]).all(axis=1)]
 cell = cell[cell["eps"].isin([0, 8]) & (cell["method"] != "fgsm")]
-came = tables.max_minus_avg(cell).set_index(["space", "protocol", "method"])
+came = tables.contrast(cell).set_index(["space", "protocol", "method"])
 by_seed = cell.groupby(["space", "protocol", "method"]).apply(lambda p: tables.by_seed(p, "accuracy").std(ddof=1))
 came["over seeds"] = 100 * by_seed * [stats.t.ppf(0.975, n - 1) / math.sqrt(n) for n in came["seeds"]]
 came["and images"] = 100 * came["half"]

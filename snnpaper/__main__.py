@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _add_fetch(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dataset", choices=[d for d in data.CLASSES if d != "digits"])
+    parser.add_argument("dataset", choices=[name for name, entry in data.TABLE.items() if entry.read and entry.folder])
 
     def work(args: argparse.Namespace) -> None:
         splits = data.load(args.dataset)

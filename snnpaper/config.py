@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from .nets import pools
+from .nets import data, pools
 
 
 def home() -> Path:
@@ -27,7 +27,6 @@ def book() -> Path:
 
 
 ALLOWED: dict[str, tuple] = {
-    "dataset": ("digits", "cifar10", "cifar100"),
     "arch": ("resnet18", "resnet34", "resnet50"),
     "skip": ("sew", "spiking", "none"),
     "neuron": ("IF", "ReLU"),
@@ -141,6 +140,11 @@ class Run:
         return f"{front}-s{self.seed}-{self.hash}"
 
     @property
+    def images(self) -> int:
+        """How many images it is trained on in an epoch."""
+        return min(self.train_images or data.TABLE[self.dataset].train, data.TABLE[self.dataset].train)
+
+    @property
     def course(self) -> Run:
         """The run with the longest training allowed: runs that differ in `epochs` alone share it.
 
@@ -151,8 +155,8 @@ class Run:
 
     @property
     def scale(self) -> str:
-        """How far the training is from the published one: paper, reduced, or demo (digits)."""
-        if self.dataset == "digits":
+        """How far the training is from the published one: paper, reduced, or demo."""
+        if data.TABLE[self.dataset].demo:
             return "demo"
         published = Run()
         same = all(getattr(self, k) == getattr(published, k) for k in ("width", "epochs", "batch_size", "train_images"))
@@ -212,10 +216,9 @@ def _problem(name: str, value: Any) -> str | None:
             return pools.find(value) and None
         except ValueError as err:
             return str(err)
-    if name in ALLOWED:
-        if value in ALLOWED[name]:
-            return None
-        return f"{name} is {value!r}; allowed: {', '.join(ALLOWED[name])}"
+    if name == "dataset" or name in ALLOWED:
+        allowed = data.readable() if name == "dataset" else ALLOWED[name]
+        return None if value in allowed else f"{name} is {value!r}; allowed: {', '.join(allowed)}"
     if name == "count_include_pad":
         return None if isinstance(value, bool) else f"{name} is {value!r}; allowed: True, False"
     low, high = RANGE[name]

@@ -10,26 +10,26 @@ from torch import nn
 
 from . import ledger
 from .config import Run
-from .nets.data import CLASSES, TRAIN_IMAGES
+from .nets import data
 from .nets.hooks import tensors_at
 from .nets.models import SpikingResNet
 
 
 @functools.cache
-def _macs(classes: int, arch: str, skip: str, width: int) -> int:
+def _macs(dataset: str, arch: str, skip: str, width: int, pool: str) -> int:
     """Multiply-adds of one forward pass of one frame, counted on a network without memory."""
     with torch.device("meta"):
-        net = SpikingResNet(classes, arch, width, skip=skip).eval()
+        entry = data.TABLE[dataset]
+        net = SpikingResNet(entry.classes, arch, width, pool, skip, channels=entry.shape[0]).eval()
         products = {name: m for name, m in net.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
         with tensors_at(products) as outputs:
-            net(torch.empty(1, 1, 3, 32, 32))
+            net(torch.empty(1, 1, *entry.shape))
     return sum(out.numel() * products[name].weight[0].numel() for name, out in outputs.items())
 
 
 def work(run: Run) -> float:
     """Multiply-adds of the whole training: 3 passes (forward, two backward) over T frames an image."""
-    images = min(run.train_images or TRAIN_IMAGES[run.dataset], TRAIN_IMAGES[run.dataset])
-    return 3.0 * run.T * run.epochs * images * _macs(CLASSES[run.dataset], run.arch, run.skip, run.width)
+    return 3.0 * run.T * run.epochs * run.images * _macs(run.dataset, run.arch, run.skip, run.width, run.pooling)
 
 
 def machine(hardware: dict) -> str:
@@ -40,10 +40,10 @@ def machine(hardware: dict) -> str:
 def rates(run: Run, records: list[dict]) -> tuple[int, dict[str, list[float]]]:
     """The recorded width nearest to the run's, and seconds a multiply-add of the trainings there, by machine.
 
-    Narrow networks are bound by memory, wide ones by arithmetic; digits say nothing about either. Without
+    Narrow networks are bound by memory, wide ones by arithmetic; demonstrations say nothing about either. Without
     such records the width is 0 and the rest empty.
     """
-    images = [r for r in records if r["config"]["dataset"] != "digits"]
+    images = [r for r in records if not data.TABLE[r["config"]["dataset"]].demo]
     nearest = min((r["config"]["width"] for r in images), key=lambda w: abs(w - run.width), default=0)
     found: dict[str, list[float]] = {}
     for r in images:

@@ -36,25 +36,25 @@ def folder() -> Path:
     return home() / "results"
 
 
-def path(kind: str, name: str, root: Path | None = None) -> Path:
-    return (root or folder()) / kind / f"{name}.json"
+def path(kind: str, name: str) -> Path:
+    return folder() / kind / f"{name}.json"
 
 
-def vacant(kind: str, name: str, root: Path | None = None) -> Path:
+def vacant(kind: str, name: str) -> Path:
     """Where the record will go; raises LedgerError when it is there already."""
-    target = path(kind, name, root)
+    target = path(kind, name)
     if target.exists():
         raise LedgerError(f"{kind}/{target.name} is in the ledger already; records are never replaced")
     return target
 
 
-def append(kind: str, run: Run, results: dict[str, Any], seconds: float, root: Path | None = None, **origin) -> Path:
+def append(kind: str, run: Run, results: dict[str, Any], seconds: float, **origin) -> Path:
     """Write one record whole or not at all; a record once written is never replaced.
 
     `origin` is what else the numbers follow from (data_sha256, weights_sha256). Raises LedgerError if
     the record exists: delete the file if it is to be made again.
     """
-    target = path(kind, run.name, root)
+    target = path(kind, run.name)
     record = {
         "kind": kind,
         "name": run.name,
@@ -80,9 +80,9 @@ def append(kind: str, run: Run, results: dict[str, Any], seconds: float, root: P
     return target
 
 
-def read(kind: str, name: str, root: Path | None = None) -> dict[str, Any]:
+def read(kind: str, name: str) -> dict[str, Any]:
     """One record; raises LedgerError naming what is missing or unreadable."""
-    file = path(kind, name, root)
+    file = path(kind, name)
     try:
         record = json.loads(file.read_text())
     except FileNotFoundError:
@@ -94,10 +94,17 @@ def read(kind: str, name: str, root: Path | None = None) -> dict[str, Any]:
     return record
 
 
-def records(kind: str, root: Path | None = None) -> list[dict[str, Any]]:
+def records(kind: str) -> list[dict[str, Any]]:
     """All records of a kind, ordered by name."""
-    names = sorted(p.stem for p in ((root or folder()) / kind).glob("*.json"))
-    return [read(kind, name, root) for name in names]
+    names = sorted(p.stem for p in (folder() / kind).glob("*.json"))
+    return [read(kind, name) for name in names]
+
+
+def run_of(name: str) -> Run:
+    """The run of this name, from whichever record of it there is; raises LedgerError when there is none."""
+    for file in sorted(folder().glob(f"*/{name}.json")):
+        return Run.from_dict(read(file.parent.name, name)["config"])
+    raise LedgerError(f"no record of {name} in {folder().name}/")
 
 
 def pack(bits) -> str:

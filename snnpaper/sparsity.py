@@ -71,16 +71,16 @@ def weight_gradients(coded: CodedNet, images: Images, training: bool, batch_size
     return [{"layer": n, "kind": "weight", "size": w.numel()} | _summary(parts[n]) for n, w in weights.items()]
 
 
-def live_share(net: nn.Module) -> dict[str, float]:
+def live_share(net: nn.Module, shape: tuple[int, ...]) -> dict[str, float]:
     """For every weight of more than one dimension, the share of its entries that ever meet an input.
 
     A 3x3 kernel on a 1x1 map meets the image with its centre only; the rest meets padding, always, so its
     gradient is zero for every image. Keys are parameter names, as in `weight_gradients`; `net` maps spikes
-    [T,N,3,32,32] to logits.
+    [T,N,*shape] to logits.
     """
     convolutions = {name: m for name, m in net.named_modules() if isinstance(m, nn.Conv2d)}
     with torch.no_grad(), evaluated(net), tensors_at(convolutions, inputs=True) as inputs:
-        net(torch.zeros(1, 1, 3, 32, 32))
+        net(torch.zeros(1, 1, *shape))
     live = {n: 1.0 for n, p in net.named_parameters() if p.ndim > 1}
     for name, conv in convolutions.items():
         kernel = torch.ones(1, 1, *conv.kernel_size, requires_grad=True)

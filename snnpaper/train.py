@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from .config import Run, home
 from .nets.coded import CodedNet, correct
-from .nets.data import Images, epoch_batches
+from .nets.data import TABLE, Images, epoch_batches
 from .nets.graph import Captured
 
 _SAVE_EVERY = 60.0  # seconds between checkpoints
@@ -86,7 +86,7 @@ class Trainer:
         """One step, and the end of the epoch when it was its last. Raises Diverged."""
         began, run = time.monotonic(), self.run
         if self._batches is None:
-            batches = epoch_batches(self.images, run.batch_size, run.dataset != "digits", run.seed, self.epoch)
+            batches = epoch_batches(self.images, run.batch_size, TABLE[run.dataset].flips, run.seed, self.epoch)
             self._batches = itertools.islice(batches, self.step, None)
         x, y = next(self._batches)
         # rate coding's spikes follow from the step, so that a resumed training draws the same

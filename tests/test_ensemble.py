@@ -151,7 +151,7 @@ def test_records_hold_what_was_measured(home):
 
 
 def test_the_ablation_has_every_derivative_with_every_optimiser(home):
-    for record in ledger.records("ablation", home / "results"):
+    for record in ledger.records("ablation"):
         rows = {(r["optimiser"], r["derivative"]): ledger.unpack(r["correct"], 8) for r in record["results"]["rows"]}
         clean = rows["none: clean", ablation.CODE]
         assert len(rows) == 3 + 2 + 3 * len(ablation.OPTIMISERS) and (ablation.PGD, ablation.CODE) not in rows
@@ -161,68 +161,71 @@ def test_the_ablation_has_every_derivative_with_every_optimiser(home):
 
 def test_the_tables_of_the_ablation_are_its_records(home):
     """What each column of points says is the difference of two cells of the other table."""
-    apart = taken_apart(home / "results").set_index(["network", "optimiser"])
+    apart = taken_apart().set_index(["network", "optimiser"])
     assert list(apart.columns) == list(ablation.DERIVATIVES)
-    points = worth(home / "results").set_index("fewer stand by (points)")
+    points = worth().set_index("fewer stand by (points)")
     assert set(points.columns) == {"max, seed 0, 8 images", "avg, seed 0, 8 images"}
     for what, (weaker, stronger) in CONTRASTS.items():
         for network in points.columns:
             cells = [float(apart.loc[(network, optimiser), name]) for optimiser, name in (weaker, stronger)]
             assert abs(float(points.loc[what, network].split(" ±")[0]) - (cells[0] - cells[1])) <= 1.01  # rounded
     value = points.apply(lambda column: column.str.split(" ±").str[0].astype(float)).mean(axis=1)
-    assert value.idxmax() in largest(home / "results")
+    assert value.idxmax() in largest()
 
 
-def test_the_records_of_another_cell_stay_out_of_the_tables(home, tmp_path):
+def test_the_records_of_another_cell_stay_out_of_the_tables(home, tmp_path, monkeypatch):
     other = RUN.but(width=8)
+    alone = [table() for table in (tables.rows, tables.curves, tables.outsider, check_tables.checks)]
     for kind in ("attacks", "curve"):
-        shutil.copytree(home / "results" / kind, tmp_path / kind)
-        one = json.loads(next((tmp_path / kind).glob("*.json")).read_text())
+        shutil.copytree(home / "results" / kind, tmp_path / "results" / kind)
+        one = json.loads(next((tmp_path / "results" / kind).glob("*.json")).read_text())
         one |= {"name": other.name, "config": other.to_dict()}
-        (tmp_path / kind / f"{other.name}.json").write_text(json.dumps(one))
-    for table in (tables.rows, tables.curves, tables.outsider, check_tables.checks):
-        assert len(table(tmp_path)) == len(table(home / "results")) > 0
-    assert check_tables.checks(tmp_path).equals(check_tables.checks(home / "results"))
+        (tmp_path / "results" / kind / f"{other.name}.json").write_text(json.dumps(one))
+    monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
+    beside = [table() for table in (tables.rows, tables.curves, tables.outsider, check_tables.checks)]
+    assert [len(t) for t in beside] == [len(t) for t in alone] and min(map(len, alone)) > 0
+    assert beside[-1].equals(alone[-1])
 
 
 def test_curves_fall_and_begin_at_the_clean_accuracy(home):
-    frame = tables.curves(home / "results")
+    frame = tables.curves()
     for _, part in frame.groupby(["run", "threat"]):
         assert part["radius"].iloc[0] == 0 and (part["accuracy"].diff().dropna() <= 0).all()
     assert set(tables.chance_radii(frame)["pool"]) == {"max", "avg"}
 
 
 def test_tables_of_the_chapter(home):
-    rows = tables.rows(home / "results")
+    rows = tables.rows()
     found = tables.per_attack(rows, "pixel", 16)
     assert list(found["attack"])[0] == "clean" and list(found["attack"])[-1] == tables.WORST
     assert set(tables.advantage(rows)["attack"]) == {"clean", tables.WORST}
     assert tables.shown(found, "x").startswith("<table")
     assert found.set_index("attack")["budget"].to_dict()["random noise"] == "best of 20 draws"
     assert tables.setting(rows).endswith("(demo scale); 2 networks of 1 seed; the first 6 test images")
-    ladder = protocol_tables.ladder(home / "results")
+    ladder = protocol_tables.ladder()
     assert len(ladder) == 6
     last, every = ladder["max − avg"][2], ladder["max − avg"][3]
-    (sentence,) = protocol_tables.iterates_text(home / "results")
+    (sentence,) = protocol_tables.iterates_text()
     assert "in eval mode" in sentence and "(8 images, 1 seed)" in sentence
     assert f"is {last} ± " in sentence and f"the last iterate counts and {every} ± " in sentence  # over the images
-    checks = check_tables.checks(home / "results")
+    checks = check_tables.checks()
     assert list(checks.iloc[:3, 0])[1:] == ["of these chance may move", "stateless"]
     assert list(checks.iloc[0])[1:] == ["100, 100"] * 2 and list(checks.iloc[1])[1:] == ["2, 2"] * 2
-    signs = check_tables.signs(home / "results")
+    signs = check_tables.signs()
     assert list(signs.iloc[:, 0])[-1] == "verdict" and list(signs.iloc[-1])[1:] == ["reliable, reliable"] * 2
     assert signs.iloc[1, 1] == "0 of 2 (0, 0)" and signs.iloc[-2, 1] == "0 of 2"
-    assert (tables.outsider(home / "results")["images"] == 6).all()
+    assert (tables.outsider()["images"] == 6).all()
 
 
-def test_without_records_every_table_says_so(tmp_path):
-    rows = tables.rows(tmp_path)
+def test_without_records_every_table_says_so(tmp_path, monkeypatch):
+    monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
+    rows = tables.rows()
     assert "Not recorded yet" in tables.shown(tables.per_attack(rows, "pixel", 1), "snnpaper.measure.attacks RUN")
     assert tables.answer(tables.advantage(rows)) == ["No battery has records of both pools yet: nothing can be said."]
-    none = mechanism.images("bit flips", tmp_path)
+    none = mechanism.images("bit flips")
     assert none.empty and mechanism.weak(mechanism.variation(none)) == {}
-    assert tables.setting(rows) == largest(tmp_path) == ""
-    assert protocol_tables.iterates_text(tmp_path) == [] and protocol_tables.samples_text(tmp_path) == ""
+    assert tables.setting(rows) == largest() == ""
+    assert protocol_tables.iterates_text() == [] and protocol_tables.samples_text() == ""
     for table in (
         tables.curves,
         protocol_tables.ladder,
@@ -233,7 +236,7 @@ def test_without_records_every_table_says_so(tmp_path):
         taken_apart,
         worth,
     ):
-        assert table(tmp_path).empty
+        assert table().empty
 
 
 def battery(max_hits, avg_hits, attack):

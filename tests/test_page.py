@@ -46,10 +46,9 @@ def test_groups_are_rows_of_their_own():
     assert re.findall(r'<td class="short">(.*?)</td>', text) == ["1", "2", "3"] and "<th>c</th>" in text
 
 
-def test_links_lead_to_rows_that_exist(tmp_path):
-    shutil.copytree(ROOT / "results", tmp_path / "results")
-    name = ledger.records("train", tmp_path / "results")[0]["name"]
-    text = page.runs_table(["train", "robustness"], tmp_path / "results")
+def test_links_lead_to_rows_that_exist():
+    name = ledger.records("train")[0]["name"]
+    text = page.runs_table(["train", "robustness"])
     (link,) = re.findall(r"#(run-[\w-]+)", page.run_link(name))
     assert f'id="{link}"' in text and "train/, robustness/" in text
     assert page.short_links([name]).count("<a ") == 1
@@ -93,7 +92,7 @@ def test_figures_are_written_twice_the_same(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def book(tmp_path):
+def book(tmp_path, monkeypatch):
     """A copy of the project whose book is the report alone, with five seeds at the paper's scale made up."""
     for name in ("snnpaper", "results"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -104,7 +103,8 @@ def book(tmp_path):
     (tmp_path / "_toc.yml").write_text(toc)
     (tmp_path / "book" / "_toc.yml").write_text(toc)
     (tmp_path / "book" / "start.md").write_text("# A book\n\nText.\n")
-    at_paper_scale(tmp_path / "results", gain=3.0)
+    monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
+    at_paper_scale(gain=3.0)
     return tmp_path
 
 
@@ -130,5 +130,5 @@ def test_one_value_or_one_record_changes_the_verdict_on_the_built_page(book):
     known["clean_gain_avg_range"]["value"] = [20, 30]
     values.write_text(yaml.safe_dump(known))
     assert verdict_on_the_page(book) == verdicts.OTHER_SIZE
-    at_paper_scale(book / "results", gain=-3.0)
+    at_paper_scale(gain=-3.0)
     assert verdict_on_the_page(book) == verdicts.NOT_HELD

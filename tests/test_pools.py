@@ -149,7 +149,7 @@ def test_every_pool_trains_and_is_attacked_through_every_gradient(pool):
 
 @pytest.mark.parametrize("bad", ["maxx", "softmax:", "softmax:-1", "softmax", "softmax:nan", "softmax:inf", "topk:0",
                                  "topk:10", "topk:2.5", "mixed:2", "max:1", "ties", "max/", "/max", "max/max",
-                                 "max/ties/avg", "max/maxx", "", None, 3])  # fmt: skip
+                                 "max/ties/avg", "stem3/max", "max/stem3", "max/maxx", "", None, 3])  # fmt: skip
 def test_another_name_is_refused_with_what_is_allowed(bad):
     message = re.escape(f"pool is {bad!r}; allowed: max, avg, mixed:a (a from 0 to 1), softmax:b (b from 0 to 1000)")
     for ask in (pools.module, lambda name: Run(pool=name)):

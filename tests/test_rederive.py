@@ -22,8 +22,13 @@ TOLERANCE = 0.06  # of an accuracy over the 400 test digits, whose own 95 % inte
 ROBUST_TOLERANCE = 0.12
 
 
+@pytest.fixture(autouse=True)
+def records(monkeypatch):
+    monkeypatch.setattr(ledger, "folder", lambda: RECORDS)
+
+
 def test_a_recorded_cell_comes_out_again():
-    (trained,), (attacked,) = (ledger.records(kind, RECORDS) for kind in ("train", "robustness"))
+    (trained,), (attacked,) = (ledger.records(kind) for kind in ("train", "robustness"))
     assert trained["scale"] == "demo" and not trained["provenance"]["code"]["dirty"]
     run, splits = Run.from_dict(trained["config"]), data.load(trained["config"]["dataset"])
     assert run.name == trained["name"] == attacked["name"]
@@ -41,7 +46,7 @@ def test_a_recorded_cell_comes_out_again():
 
 
 def test_another_configuration_does_not_pass_for_the_recorded_one():
-    (trained,) = ledger.records("train", RECORDS)
+    (trained,) = ledger.records("train")
     config = json.loads(json.dumps(trained["config"])) | {"epochs": 1}
     curve = train(Run.from_dict(config), data.load("digits"), checkpoint=False, progress=False).curves[-1]
     assert abs(curve["validation_accuracy"] - trained["results"]["validation_accuracy"]) > TOLERANCE

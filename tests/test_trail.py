@@ -66,7 +66,7 @@ def test_the_networks_own_rule_is_the_density_of_the_sparsity_measure(coded, spl
 
 
 def test_live_share_is_what_gradients_can_reach(coded, splits):
-    live = sparsity.live_share(coded.net)
+    live = sparsity.live_share(coded.net, (3, 32, 32))
     assert live["conv1.weight"] == live["fc.weight"] == 1
     assert live["layer4.0.conv1.weight"] == pytest.approx(4 / 9)
     assert live["layer4.1.conv2.weight"] == pytest.approx(1 / 9)

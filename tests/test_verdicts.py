@@ -18,16 +18,17 @@ VALUES = home() / "book" / "paper_values.yml"
 
 
 @pytest.fixture
-def copy(tmp_path):
+def copy(tmp_path, monkeypatch):
     """A copy of the committed records and of the paper's values."""
     shutil.copytree(home() / "results", tmp_path / "results", ignore=shutil.ignore_patterns("untrained", "trail"))
     shutil.copy(VALUES, tmp_path / "values.yml")
+    monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
     return tmp_path
 
 
-def at_paper_scale(root, seeds=5, gain=3.0):
+def at_paper_scale(seeds=5, gain=3.0):
     """Five seeds' records at the published setting, with a chosen clean gain of avg over max, on a copy."""
-    template = ledger.records("robustness", root)[0]
+    template = ledger.records("robustness")[0]
     for seed in range(seeds):
         for pool in ("max", "avg"):
             config = Run.make("paper", pool=pool, seed=seed).to_dict()
@@ -36,36 +37,36 @@ def at_paper_scale(root, seeds=5, gain=3.0):
             results = {"n": 1000, "clean_accuracy": hits / 1000, "clean_correct": bits, "attacks": []}
             name = f"{pool}-{seed}"
             record = template | {"name": name, "config": config, "scale": "paper", "results": results}
-            ledger.path("robustness", name, root).write_text(json.dumps(record))
+            ledger.path("robustness", name).write_text(json.dumps(record))
 
 
 def clean_gain(copy):
-    rows = verdicts.comparisons(copy / "results", copy / "values.yml")
+    rows = verdicts.comparisons(copy / "values.yml")
     (row,) = rows[(rows["key"] == "clean_gain_avg_range") & (rows["scale"] == "paper")].to_dict("records")
     return row
 
 
 def test_a_removed_record_removes_its_row(copy):
-    before = verdicts.comparisons(copy / "results", copy / "values.yml")
+    before = verdicts.comparisons(copy / "values.yml")
     gone = before[before["seeds"] == "1"].iloc[0]["runs"][0]
-    assert tables.accuracies(copy / "results")["run"].eq(gone).any()
+    assert tables.accuracies()["run"].eq(gone).any()
     for kind in ("robustness", "train", "sparsity"):
-        ledger.path(kind, gone, copy / "results").unlink(missing_ok=True)
-    after = verdicts.comparisons(copy / "results", copy / "values.yml")
+        ledger.path(kind, gone).unlink(missing_ok=True)
+    after = verdicts.comparisons(copy / "values.yml")
     assert not any(gone in runs for runs in after["runs"])
     assert len(after) < len(before)
-    assert gone not in set(tables.training(copy / "results")["run"])
+    assert gone not in set(tables.training()["run"])
 
 
 def test_a_changed_record_changes_the_verdict(copy):
-    at_paper_scale(copy / "results", gain=3.0)
+    at_paper_scale(gain=3.0)
     assert clean_gain(copy)["verdict"] == verdicts.HELD
-    at_paper_scale(copy / "results", gain=-3.0)
+    at_paper_scale(gain=-3.0)
     assert clean_gain(copy)["verdict"] == verdicts.NOT_HELD
 
 
 def test_a_changed_value_of_the_paper_changes_the_verdict(copy):
-    at_paper_scale(copy / "results", gain=3.0)
+    at_paper_scale(gain=3.0)
     values = yaml.safe_load((copy / "values.yml").read_text())
     values["clean_gain_avg_range"]["value"] = [20, 30]
     (copy / "values.yml").write_text(yaml.safe_dump(values))
@@ -74,14 +75,15 @@ def test_a_changed_value_of_the_paper_changes_the_verdict(copy):
 
 
 def test_four_seeds_or_reduced_scale_give_no_verdict(copy):
-    at_paper_scale(copy / "results", seeds=4)
+    at_paper_scale(seeds=4)
     assert clean_gain(copy)["verdict"] == "indicative, no verdict"
     rows = verdicts.comparisons()
     assert rows.loc[rows["scale"] == "reduced", "verdict"].isin(verdicts.NO_VERDICT).all()
 
 
-def test_unknown_values_are_shown_as_unknown_and_empty_ledgers_are_fine(tmp_path):
-    rows = verdicts.comparisons(tmp_path, VALUES)
+def test_unknown_values_are_shown_as_unknown_and_empty_ledgers_are_fine(tmp_path, monkeypatch):
+    monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
+    rows = verdicts.comparisons(VALUES)
     assert set(rows["key"]) == set(verdicts.paper_values()) and set(rows["ours"]) == {"not measured"}
     assert rows.set_index("key").loc["fgsm_max", "paper"] == "not known to us"
     broken = tmp_path / "values.yml"
@@ -98,12 +100,12 @@ def with_value(copy, key, **entry):
     values = yaml.safe_load((copy / "values.yml").read_text())
     values[key] = values.get(key, {}) | entry
     (copy / "values.yml").write_text(yaml.safe_dump(values))
-    rows = verdicts.comparisons(copy / "results", copy / "values.yml").query("scale == 'paper'").set_index("key")
+    rows = verdicts.comparisons(copy / "values.yml").query("scale == 'paper'").set_index("key")
     return rows.loc[key]
 
 
 def test_a_number_of_one_data_set_says_nothing_of_another_and_an_unclear_one_nothing(copy):
-    at_paper_scale(copy / "results")  # networks of CIFAR-10
+    at_paper_scale()  # networks of CIFAR-10
     assert with_value(copy, "clean_max", unclear=False)["verdict"] == verdicts.ELSEWHERE  # a number of CIFAR-100
     assert with_value(copy, "clean_max", dataset="cifar10")["verdict"] == verdicts.HIGHER  # 50 against 38.91
     assert with_value(copy, "clean_max", value=60)["verdict"] == verdicts.LOWER
@@ -111,10 +113,10 @@ def test_a_number_of_one_data_set_says_nothing_of_another_and_an_unclear_one_not
 
 
 def test_a_cell_of_the_papers_tables_once_filled_in_gets_its_verdict(copy):
-    at_paper_scale(copy / "results")
+    at_paper_scale()
     found = with_value(copy, "clean_max_cifar10_sew18", value=50.2, source="Table 3")
     assert found["ours"].startswith("50.2 ± ")  # seeds at 50.0 to 50.4
-    table = verdicts.printed_cells(verdicts.comparisons(copy / "results", copy / "values.yml"))
+    table = verdicts.printed_cells(verdicts.comparisons(copy / "values.yml"))
     row = table.set_index(["data", "network", "pool"]).loc[("CIFAR-10", "SEW-ResNet-18", "max")]
     assert row["clean: paper"] == "50.2" and row["clean: ours"] == found["ours"]
     assert (
@@ -153,20 +155,20 @@ def test_the_sign_rule():
 
 
 def test_claims_follow_the_records(copy):
-    at_paper_scale(copy / "results", gain=3.0)
+    at_paper_scale(gain=3.0)
     # clean accuracy is not in these records' training records: the attack rows are what changes
-    template = ledger.records("robustness", copy / "results")
+    template = ledger.records("robustness")
     for r in template:
         if r["scale"] == "paper":
             hits = 300 if r["config"]["pool"] == "max" else 200
             attack = {"space": "spike", "method": "pgd", "eps": 8 / 255, "protocol": "published"}
             bits = ledger.pack([True] * hits + [False] * (1000 - hits))
             r["results"]["attacks"] = [attack | {"accuracy": hits / 1000, "correct": bits}]
-            ledger.path("robustness", r["name"], copy / "results").write_text(json.dumps(r))
-    said = claims.claims(copy / "results").query("scale == 'paper'")
+            ledger.path("robustness", r["name"]).write_text(json.dumps(r))
+    said = claims.claims().query("scale == 'paper'")
     (row,) = said[said["quantity"].str.startswith("PGD-7 8/255, spike space, published")].to_dict("records")
     assert (row["ours"], row["verdict"], row["direction here"]) == ("+10.0 ± 1.9", verdicts.HELD, "as claimed")
-    marks = failures.failures(copy / "results")
+    marks = failures.failures()
     mine = marks[marks["where"].str.contains("width 64, 100 epochs") & marks["mark"].str.contains("70 %")]
     assert set(mine["raised"]) == {"0 of 5 networks"}  # from 50 to 30 and from 53 to 20: at most 63 % lost
     assert "not measured" in set(claims.claims(copy / "none")["ours"])
@@ -181,8 +183,8 @@ def test_failure_marks_are_raised():
 
 def test_deviations_are_differences_of_records(copy):
     """On a made-up cell: 30 % sound, 40 % with train-mode gradients, 35 % published."""
-    at_paper_scale(copy / "results", seeds=3)
-    for r in ledger.records("robustness", copy / "results"):
+    at_paper_scale(seeds=3)
+    for r in ledger.records("robustness"):
         if r["scale"] != "paper":
             continue
         rows = [("sound", "spike", 8, 300), ("published", "spike", 8, 350), ("published", "spike", 6, 380)]
@@ -191,13 +193,13 @@ def test_deviations_are_differences_of_records(copy):
              "correct": ledger.pack([True] * hits + [False] * (1000 - hits))}
             for protocol, space, eps, hits in rows
         ]  # fmt: skip
-        ledger.path("robustness", r["name"], copy / "results").write_text(json.dumps(r))
+        ledger.path("robustness", r["name"]).write_text(json.dumps(r))
         own = r | {"kind": "deviations", "results": {"train mode": [{"method": "pgd", "accuracy": 0.4}]}}
         own["name"] = Run.from_dict(r["config"]).name
-        path = ledger.path("deviations", own["name"], copy / "results")
+        path = ledger.path("deviations", own["name"])
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(own))
-    found = deviations.effects(copy / "results").query("scale == 'paper' and pool == 'max'").set_index("key")
+    found = deviations.effects().query("scale == 'paper' and pool == 'max'").set_index("key")
     assert found.loc["train mode", "points"] == "+10.0 ± 0.0"
     assert found.loc["statistics", "points"] == "-5.0 ± 0.0"
     assert found.loc["eps", "points"] == "+3.0 ± 0.0"

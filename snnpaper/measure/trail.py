@@ -13,7 +13,6 @@ import argparse
 import hashlib
 import time
 from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -39,7 +38,7 @@ STAGES = ("layer1", "layer2", "layer3", "layer4")
 def measure(coded: CodedNet, images: Images) -> dict:
     """Ties at the stem's pool, and weight gradients among the weights that ever meet an input; eval mode."""
     weights = weight_gradients(coded, images, training=False, batch_size=1)
-    live = live_share(coded.net)
+    live = live_share(coded.net, images.x.shape[1:])
     rows = [{k: r[k] for k in ("layer", "size", "0_mean", "norm_mean")} | {"live": live[r["layer"]]} for r in weights]
     return {"n": len(images), "weight_eval": rows, "pool": at_the_pool(coded, images)}
 
@@ -50,8 +49,11 @@ def at_the_pool(coded: CodedNet, images: Images, batch_size: int = 32) -> dict[s
     Windows: silent (no positive entry), single (one maximum), tied (several entries share the maximum;
     silent ones included). "mass through silent": share of the L1 norm of the gradient at the pool's output
     that belongs to silent windows. Densities of the gradient at the pool's input under three rules: the
-    network's own backward pass, ties sharing it equally, and silent windows passing nothing.
+    network's own backward pass, ties sharing it equally, and silent windows passing nothing. Empty for a stem
+    without a pool.
     """
+    if isinstance(coded.net.maxpool, nn.Identity):
+        return {}
     parts = []
     for x, y in zip(images.x.split(batch_size), images.y.split(batch_size), strict=True):
         s, before, after = _around_the_pool(coded, x, y)
@@ -170,16 +172,16 @@ def keep_images(dataset: str, images: Images) -> None:
         np.savez_compressed(file, x=images.x.permute(0, 2, 3, 1).numpy(), y=images.y.numpy())
 
 
-def shown_images(dataset: str, root: Path | None = None) -> tuple[np.ndarray, np.ndarray]:
+def shown_images(dataset: str) -> tuple[np.ndarray, np.ndarray]:
     """The images [4,32,32,3] of every heatmap, uint8, and their labels."""
-    with np.load((root or ledger.folder()) / "trail" / f"images-{dataset}.npz") as found:
+    with np.load(ledger.folder() / "trail" / f"images-{dataset}.npz") as found:
         return found["x"], found["y"]
 
 
-def arrays(kind: str, name: str, root: Path | None = None) -> dict[str, np.ndarray]:
+def arrays(kind: str, name: str) -> dict[str, np.ndarray]:
     """The arrays beside a record; raises LedgerError when they are absent or not the ones it names."""
-    file = ledger.path(kind, name, root).with_suffix(".npz")
-    expected = ledger.read(kind, name, root)["provenance"].get("arrays_sha256")
+    file = ledger.path(kind, name).with_suffix(".npz")
+    expected = ledger.read(kind, name)["provenance"].get("arrays_sha256")
     if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() != expected:
         raise ledger.LedgerError(f"{kind}/{file.name} is absent or differs from the checksum in its record")
     with np.load(file) as found:

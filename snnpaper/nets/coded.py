@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..config import Run
 from .coding import BPDA, encode, encode_image, require_uint8
-from .data import CLASSES, Images
+from .data import TABLE, Images
 from .models import build
 
 SPACES = ("pixel", "spike")
@@ -32,7 +32,7 @@ class CodedNet(nn.Module):
     @classmethod
     def of(cls, run: Run, engine: str = "fast") -> CodedNet:
         """The network of a run with its initial weights; raises ValueError as `models.build` does."""
-        return cls(build(run, engine), run.coding, run.T, CLASSES[run.dataset])
+        return cls(build(run, engine), run.coding, run.T, TABLE[run.dataset].classes)
 
     def encode(self, images: Tensor) -> Tensor:
         """Spikes [T,*images.shape] of uint8 images."""

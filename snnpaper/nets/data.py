@@ -1,4 +1,4 @@
-"""Images for training and testing: digits (embedded), CIFAR-10 and CIFAR-100; uint8 on the device."""
+"""Images for training and testing, uint8 on the device, and the table of data sets: one more entry is one more."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import contextlib
 import hashlib
 import io
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-CLASSES = {"digits": 10, "cifar10": 10, "cifar100": 100}
-TRAIN_IMAGES = {"digits": 1_197, "cifar10": 45_000, "cifar100": 45_000}
-_FOLDER = {"cifar10": "cifar-10-batches-py", "cifar100": "cifar-100-python"}
 # One fixed shuffle divides training from validation; it is no run's seed, so every run sees one split.
 _SPLIT_SEED = 20250923
-_VALIDATION = {"digits": 200, "cifar10": 5_000, "cifar100": 5_000}
-_DIGITS_TEST = 400
 
 
 class DataUnavailable(RuntimeError):
@@ -30,7 +27,7 @@ class DataUnavailable(RuntimeError):
 
 @dataclass(frozen=True)
 class Images:
-    """Images `x` uint8 [N,3,32,32] with labels `y` int64 [N], on one device."""
+    """Images `x` uint8 [N,C,H,W] with labels `y` int64 [N], on one device."""
 
     x: Tensor
     y: Tensor
@@ -60,27 +57,25 @@ def root() -> Path:
 
 def available(dataset: str) -> bool:
     """Whether `load(dataset)` works without a download."""
-    return dataset == "digits" or (root() / _FOLDER[dataset]).is_dir()
+    entry = TABLE[dataset]
+    return entry.read is not None and (entry.folder is None or (root() / entry.folder).is_dir())
+
+
+def readable() -> tuple[str, ...]:
+    """The names of the data sets that can be trained on."""
+    return tuple(name for name, entry in TABLE.items() if entry.read)
 
 
 def load(dataset: str) -> dict[str, Images]:
     """The splits "train", "validation" and "test" of a data set.
 
-    CIFAR's test split is the official one; validation is cut from the official training images by a
-    fixed shuffle (5,000 images), so the test set never chooses anything. Digits: 1,197 / 200 / 400.
-    Raises ValueError for an unknown name and DataUnavailable when CIFAR cannot be had.
+    CIFAR's test split is the official one; validation is cut from the training images by a fixed shuffle, so the
+    test set never chooses anything. Raises ValueError for an unknown name and DataUnavailable when it cannot be had.
     """
-    if dataset not in CLASSES:
-        raise ValueError(f"dataset is {dataset!r}; allowed: {', '.join(CLASSES)}")
-    if dataset == "digits":
-        whole = _digits()
-        order = _shuffle(len(whole))
-        test, rest = order[:_DIGITS_TEST], order[_DIGITS_TEST:]
-        held = Images(whole.x[test], whole.y[test])
-        whole = Images(whole.x[rest], whole.y[rest])
-    else:
-        whole, held = _cifar(dataset, train=True), _cifar(dataset, train=False)
-    order, n = _shuffle(len(whole)), _VALIDATION[dataset]
+    if dataset not in readable():
+        raise ValueError(f"dataset is {dataset!r}; allowed: {', '.join(readable())}")
+    whole, held = TABLE[dataset].read()
+    order, n = _shuffle(len(whole)), TABLE[dataset].validation
     part = {"validation": order[:n], "train": order[n:]}
     return {k: Images(whole.x[i], whole.y[i]) for k, i in part.items()} | {"test": held}
 
@@ -89,17 +84,23 @@ def _shuffle(n: int) -> Tensor:
     return torch.randperm(n, generator=torch.Generator().manual_seed(_SPLIT_SEED))
 
 
-def _digits() -> Images:
-    """scikit-learn's 8x8 digits (0..16), enlarged bilinearly to 32x32 and repeated over three channels."""
+def _digits() -> tuple[Images, Images]:
+    """scikit-learn's 8x8 digits (0..16), enlarged bilinearly to 32x32 and repeated over three channels; 400 to test."""
     from sklearn.datasets import load_digits
 
     raw = load_digits()
     grey = torch.from_numpy(raw.images).float()[:, None] * (255 / 16)
     big = F.interpolate(grey, size=32, mode="bilinear", align_corners=False).round().to(torch.uint8)
-    return Images(big.expand(-1, 3, -1, -1).contiguous(), torch.from_numpy(raw.target).long())
+    x, y, order = big.expand(-1, 3, -1, -1).contiguous(), torch.from_numpy(raw.target).long(), _shuffle(len(big))
+    n = TABLE["digits"].test
+    return Images(x[order[n:]], y[order[n:]]), Images(x[order[:n]], y[order[:n]])
 
 
-def _cifar(dataset: str, train: bool) -> Images:
+def _cifar(dataset: str) -> tuple[Images, Images]:
+    return _cifar_part(dataset, train=True), _cifar_part(dataset, train=False)
+
+
+def _cifar_part(dataset: str, train: bool) -> Images:
     from torchvision.datasets import CIFAR10, CIFAR100
 
     cls = {"cifar10": CIFAR10, "cifar100": CIFAR100}[dataset]
@@ -115,7 +116,7 @@ def _cifar(dataset: str, train: bool) -> Images:
     else:
         raise DataUnavailable(
             f"{dataset} was not found whole in {root()} and could not be downloaded ({'; '.join(reasons)}). Either set "
-            f"SNNPAPER_DATA to a folder that holds {_FOLDER[dataset]}/ (the 'python version' archive from "
+            f"SNNPAPER_DATA to a folder that holds {TABLE[dataset].folder}/ (the 'python version' archive from "
             f"https://www.cs.toronto.edu/~kriz/cifar.html, unpacked), or unpack it into {root()}, or run "
             f"`python -m snnpaper fetch {dataset}` where there is a network and copy that folder."
         )
@@ -139,3 +140,33 @@ def epoch_batches(images: Images, batch_size: int, flip: bool, seed: int, epoch:
             turned = flips[start : start + batch_size].to(x.device)
             x = torch.where(turned[:, None, None, None], x.flip(-1), x)
         yield x, images.y[i]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What is particular to a data set. `shape` is an image's (or an event frame's) [C,H,W]; `train`, `validation`
+    and `test` count its images; `flips` says whether a mirrored image is one of its class; `read` returns the images
+    to train and validate on and those to test on, and is None where this version cannot read it; `folder` is where
+    they lie under `root()`, None for what a package carries; `demo` marks what is only a demonstration.
+    """
+
+    label: str
+    classes: int
+    shape: tuple[int, int, int]
+    train: int
+    validation: int
+    test: int
+    flips: bool
+    read: Callable[[], tuple[Images, Images]] | None
+    folder: str | None = None
+    demo: bool = False
+
+
+TABLE: dict[str, Dataset] = {
+    "digits": Dataset("digits", 10, (3, 32, 32), 1_197, 200, 400, False, _digits, demo=True),
+    "cifar10": Dataset("CIFAR-10", 10, (3, 32, 32), 45_000, 5_000, 10_000, True, partial(_cifar, "cifar10"),
+                       "cifar-10-batches-py"),
+    "cifar100": Dataset("CIFAR-100", 100, (3, 32, 32), 45_000, 5_000, 10_000, True, partial(_cifar, "cifar100"),
+                        "cifar-100-python"),
+    "cifar10dvs": Dataset("CIFAR10-DVS", 10, (2, 48, 48), 8_000, 1_000, 1_000, False, None, "CIFAR10DVS"),
+}  # fmt: skip

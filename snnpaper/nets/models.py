@@ -14,8 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import ALLOWED, Run
-from . import pools
-from .data import CLASSES
+from . import data, pools
 from .neurons import IF
 
 ENGINES = ("fast", "plain")
@@ -116,7 +115,7 @@ def _spikes(x: Tensor, conv: nn.Conv2d, bn: nn.BatchNorm2d, neuron: nn.Module) -
 
 
 class SpikingResNet(nn.Module):
-    """Spike train [T,N,3,32,32] -> logits [N,classes], the mean over T of the last layer's output.
+    """Spike train [T,N,channels,H,W] -> logits [N,classes], the mean over T of the last layer's output.
 
     IF neurons have a detached reset in SEW (and no-skip) networks and an undetached one in
     Spiking-ResNet, as in the published code. neuron="ReLU" is the same network as an ANN.
@@ -137,6 +136,7 @@ class SpikingResNet(nn.Module):
         alpha: float = 2.0,
         precision: str = "fp32",
         plain: bool = False,
+        channels: int = 3,
     ) -> None:
         super().__init__()
         for name, value in (("arch", arch), ("skip", skip), ("neuron", neuron), ("precision", precision)):
@@ -148,7 +148,7 @@ class SpikingResNet(nn.Module):
             return nn.ReLU() if neuron == "ReLU" else IF(surrogate, alpha, skip != "spiking", plain=plain)
 
         bottleneck, conv = arch == "resnet50", nn.Conv2d if plain else Conv2d
-        self.conv1 = conv(3, width, *pools.find(pool).there.entry.stem, bias=False)
+        self.conv1 = conv(channels, width, *pools.find(pool).there.entry.stem, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.sn1 = make()
         self.maxpool = pools.module(pool)  # SpikingJelly's name for it, whatever it is
@@ -184,7 +184,7 @@ def build(run: Run, engine: str = "fast") -> SpikingResNet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
         net = SpikingResNet(
-            CLASSES[run.dataset], run.arch, run.width, run.pooling, run.skip, run.neuron, run.surrogate,
-            run.alpha, run.precision, engine == "plain",
+            data.TABLE[run.dataset].classes, run.arch, run.width, run.pooling, run.skip, run.neuron, run.surrogate,
+            run.alpha, run.precision, engine == "plain", data.TABLE[run.dataset].shape[0],
         )  # fmt: skip
     return net if engine == "plain" else net.to(memory_format=torch.channels_last)

@@ -13,34 +13,15 @@ with count_include_pad False, its name from before this table.
 
 from __future__ import annotations
 
-import functools
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import windows
+from .windows import STEM, Window
 
-class Window(NamedTuple):
-    """Size, step and border of a pool's windows, each (rows, columns)."""
-
-    kernel: tuple[int, int] = (3, 3)
-    stride: tuple[int, int] = (2, 2)
-    padding: tuple[int, int] = (1, 1)
-
-    @classmethod
-    def of(cls, pool: nn.Module) -> Window:
-        """The windows of a MaxPool2d, AvgPool2d or Pool."""
-        if isinstance(pool, Pool):
-            return pool.window
-        sizes = (getattr(pool, k) for k in ("kernel_size", "stride", "padding"))
-        return cls(*((s, s) if isinstance(s, int) else tuple(s) for s in sizes))
-
-
-STEM = Window()
 Forward = Callable[[Tensor, Window, float, bool], Tensor]  # input, windows, parameter, whether training -> output
 Backward = Callable[[Tensor, Tensor, Window, float], Tensor]  # input, gradient at the output, ... -> at the input
 
@@ -50,7 +31,7 @@ class Entry:
     """One pool. `label` may hold the parameter's place {:g}, `parameter` its name, least and greatest value, `whole`
     whether these are whole numbers. Without `backward` the gradient is autograd's of `forward`; without `forward`
     the entry is a gradient only. `layer` is the library's module where there is one; `stem` is the first
-    convolution's kernel, stride and padding.
+    convolution's kernel, stride and padding. An identity has no windows, and so no gradient of another's.
     """
 
     label: str
@@ -64,127 +45,19 @@ class Entry:
     stem: tuple[int, int, int] = (7, 2, 3)
 
 
-class _Windows(torch.autograd.Function):
-    """[N,C,H,W] -> [places,N,C,h,w]. Backward adds from the last place to the first, as torch's own pools do."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor, window: Window, fill: float) -> Tensor:
-        ctx.shape, ctx.window = x.shape, window
-        kernel, stride, (top, left) = window
-        padded = F.pad(x, (left, left, top, top), value=fill)
-        rows, columns = ((n - k) // s + 1 for n, k, s in zip(padded.shape[-2:], kernel, stride, strict=True))
-        ctx.places = [
-            (..., slice(i, i + stride[0] * rows, stride[0]), slice(j, j + stride[1] * columns, stride[1]))
-            for i in range(kernel[0])
-            for j in range(kernel[1])
-        ]
-        return torch.stack([padded[place] for place in ctx.places])
-
-    @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple:
-        *front, high, wide = ctx.shape
-        top, left = ctx.window.padding
-        padded = grad.new_zeros(*front, high + 2 * top, wide + 2 * left)
-        for place, part in zip(reversed(ctx.places), reversed(grad.unbind()), strict=True):
-            padded[place] += part
-        return padded[..., top : top + high, left : left + wide], None, None
-
-
-def windows(x: Tensor, window: Window = STEM, fill: float = 0.0) -> Tensor:
-    """The windows of x [N,C,H,W] as [places,N,C,h,w], places in reading order, padding filled with `fill`."""
-    return _Windows.apply(x, window, fill)
-
-
-def _added(parts: Tensor) -> Tensor:
-    """The sum over places in reading order, so that it is the library's to the last bit."""
-    return functools.reduce(torch.add, parts.unbind())
-
-
-def _max(x: Tensor, window: Window = STEM, *_) -> Tensor:
-    return F.max_pool2d(x, *window)
-
-
-def _avg(x: Tensor, window: Window, *_, count_include_pad: bool = True) -> Tensor:
-    return F.avg_pool2d(x, *window, count_include_pad=count_include_pad)
-
-
-def _mixed(x: Tensor, window: Window, a: float, training: bool) -> Tensor:
-    return a * _max(x, window) + (1 - a) * _avg(x, window)
-
-
-def _softmax(x: Tensor, window: Window, sharpness: float, training: bool) -> Tensor:
-    parts = windows(x, window)
-    weights = (sharpness * (parts - parts.detach().amax(0))).exp()
-    return _added(weights * parts) / _added(weights)
-
-
-def _topk(x: Tensor, window: Window, k: float, training: bool) -> Tensor:
-    """The mean of the k largest, the earlier place first among equals; padding comes last and counts as zero."""
-    with torch.no_grad():
-        parts = windows(x, window, -math.inf)
-        rank = torch.zeros(parts.shape, dtype=torch.uint8, device=x.device)
-        for i in range(len(parts)):
-            for j in range(i):
-                larger = parts[i] > parts[j]
-                rank[j] += larger
-                rank[i] += ~larger
-    return _added(windows(x, window) * (rank < k)) / k
-
-
-def _stochastic(x: Tensor, window: Window, _, training: bool) -> Tensor:
-    """Zeiler & Fergus 2013 (arXiv 1301.3557): one pixel drawn in proportion to its value; in eval mode the
-    expectation. A window without a positive pixel gives zero and passes no gradient."""
-    parts = windows(x.clamp(min=0), window)
-    if not training:
-        total = _added(parts)
-        return _added(parts * parts) / torch.where(total > 0, total, 1)
-    reached = parts.detach().cumsum(0)
-    passed = reached > torch.rand_like(reached[-1]) * reached[-1]
-    return _added(parts * (passed & (passed.cumsum(0) == 1)))
-
-
-def _centre(x: Tensor, window: Window, *_) -> Tensor:
-    parts = windows(x, window)
-    return parts[len(parts) // 2]
-
-
-def _ties(x: Tensor, grad: Tensor, window: Window, _=None) -> Tensor:
-    parts = windows(x, window, -math.inf)
-    tied = (parts == parts.amax(0)).to(grad)
-    return _spread(tied / tied.sum(0) * grad, x, window)
-
-
-def _silent(x: Tensor, grad: Tensor, window: Window, _=None) -> Tensor:
-    return _pulled_back(_max, x, grad * (_max(x, window) > 0), window)
-
-
-def _spread(shares: Tensor, x: Tensor, window: Window) -> Tensor:
-    """What each place of each window is given [places,N,C,h,w], added up over the image [N,C,H,W]."""
-    return _pulled_back(windows, x, shares, window)
-
-
-def _pulled_back(forward: Callable[..., Tensor], x: Tensor, grad: Tensor, *arguments) -> Tensor:
-    """The gradient at x that autograd finds for `forward`; differentiable in `grad` where that is asked for."""
-    twice = torch.is_grad_enabled()
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        return torch.autograd.grad(forward(x, *arguments), x, grad, create_graph=twice)[0]
-
-
-_nopad = functools.partial(_avg, count_include_pad=False)
 # Colour says what a pool does forward, the mark whose gradient it has. Colours are seaborn's "colorblind" palette.
 TABLE: dict[str, Entry] = {
-    "max": Entry("max pooling", "#0173b2", "o", _max, layer=lambda: nn.MaxPool2d(3, 2, 1)),
-    "avg": Entry("average pooling", "#de8f05", "^", _avg, layer=lambda: nn.AvgPool2d(3, 2, 1)),
-    "ties": Entry("shared among ties", "#0173b2", "s", backward=_ties),
-    "silent": Entry("none through silent windows", "#0173b2", "D", backward=_silent),
-    "mixed": Entry("{:g} max + rest average", "#029e73", "P", _mixed, parameter=("a", 0.0, 1.0)),
-    "softmax": Entry("softmax pooling, sharpness {:g}", "#d55e00", "v", _softmax, parameter=("b", 0.0, 1000.0)),
-    "topk": Entry("mean of the {:g} largest", "#cc78bc", "X", _topk, parameter=("k", 1, 9), whole=True),
-    "stochastic": Entry("stochastic pooling", "#ca9161", "*", _stochastic),
-    "none": Entry("stride only", "#949494", "h", _centre),
+    "max": Entry("max pooling", "#0173b2", "o", windows.maximum, layer=lambda: nn.MaxPool2d(3, 2, 1)),
+    "avg": Entry("average pooling", "#de8f05", "^", windows.average, layer=lambda: nn.AvgPool2d(3, 2, 1)),
+    "ties": Entry("shared among ties", "#0173b2", "s", backward=windows.ties),
+    "silent": Entry("none through silent windows", "#0173b2", "D", backward=windows.silent),
+    "mixed": Entry("{:g} max + rest average", "#029e73", "P", windows.mixed, parameter=("a", 0.0, 1.0)),
+    "softmax": Entry("softmax pooling, sharpness {:g}", "#d55e00", "v", windows.softmax, parameter=("b", 0.0, 1000.0)),
+    "topk": Entry("mean of the {:g} largest", "#cc78bc", "X", windows.topk, parameter=("k", 1, 9), whole=True),
+    "stochastic": Entry("stochastic pooling", "#ca9161", "*", windows.stochastic),
+    "none": Entry("stride only", "#949494", "h", windows.centre),
     "stem3": Entry("3×3 stem, no pool", "#56b4e9", "p", lambda x, *_: x, layer=nn.Identity, stem=(3, 1, 1)),
-    "avg/nopad": Entry("average pooling, padding not counted", "#b26a00", "<", _nopad,
+    "avg/nopad": Entry("average pooling, padding not counted", "#b26a00", "<", windows.average_inside,
                        layer=lambda: nn.AvgPool2d(3, 2, 1, count_include_pad=False)),
 }  # fmt: skip
 
@@ -205,7 +78,7 @@ class Part:
         """This entry's gradient at the input x [N,C,H,W], from that at the output [N,C,h,w]."""
         if self.entry.backward:
             return self.entry.backward(x, grad, window, self.value)
-        return _pulled_back(self.entry.forward, x, grad, window, self.value, training)
+        return windows.pulled_back(self.entry.forward, x, grad, window, self.value, training)
 
 
 @dataclass(frozen=True)
@@ -242,20 +115,37 @@ def find(name: str) -> Choice:
     """The pool of this name; raises ValueError with what is allowed."""
     there, slash, back = (str(name), "", "") if str(name) in TABLE else str(name).partition("/")
     try:
-        choice = Choice(_part(there), _part(back if slash else there))
-        if not choice.there.entry.forward or slash and choice.back == choice.there:
+        choice = Choice(_part(there), gradient(back) if slash else _part(there))
+        forward = choice.there.entry.forward
+        if not forward or slash and (choice.back == choice.there or not _has_windows(choice.there.entry)):
             raise ValueError(name)
     except ValueError:
         raise ValueError(f"pool is {name!r}; allowed: {allowed()}") from None
     return choice
 
 
+def ordered(names: Iterable[str]) -> list[str]:
+    """Names without repetition, in the table's order, each pool before those with its forward pass."""
+
+    def key(name: str) -> tuple:
+        choice, order = find(name), list(TABLE.values())
+        return tuple((order.index(part.entry), part.value) for part in (choice.there, choice.back))
+
+    return sorted(set(names), key=key)
+
+
 def gradient(name: str) -> Part:
     """The entry of this name, for its gradient alone; raises ValueError with what is allowed."""
     try:
-        return _part(name)
+        if _has_windows((part := _part(name)).entry):
+            return part
     except ValueError:
-        raise ValueError(f"pool is {name!r}; allowed: {_listed(lambda e: True)} or None") from None
+        pass
+    raise ValueError(f"pool is {name!r}; allowed: {_listed(_has_windows)} or None")
+
+
+def _has_windows(entry: Entry) -> bool:
+    return entry.layer is not nn.Identity
 
 
 def allowed() -> str:
@@ -301,6 +191,7 @@ class Pool(nn.Module):
     def __init__(self, choice: Choice, window: Window = STEM) -> None:
         super().__init__()
         self.choice, self.window = choice, window
+        self.kernel_size, self.stride, self.padding = window
 
     def extra_repr(self) -> str:
         return self.choice.name

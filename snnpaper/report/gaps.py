@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import fields
-from pathlib import Path
 
 from .. import cost, ledger
-from ..config import ALLOWED, PROFILES, Run
+from ..config import PROFILES, Run
+from ..nets.data import TABLE
 
 ABSENT = "data absent"
 
@@ -22,26 +22,26 @@ def command(run: Run) -> str:
     return min(calls)[1]
 
 
-def time_text(run: Run, root: Path | None = None) -> str:
+def time_text(run: Run) -> str:
     """ "75 h of training on AMD EPYC", or that nothing is recorded to estimate it from.
 
     Unlike `cost.estimate` it does not depend on the machine that asks, so a page says the same everywhere: the
     median time per multiply-add over recorded trainings at the nearest width, on the fastest machine there.
     """
-    _, found = cost.rates(run, ledger.records("train", root))
+    _, found = cost.rates(run, ledger.records("train"))
     if not found:
         return "unknown: no run is recorded yet"
     rate, machine = min((statistics.median(rates), name) for name, rates in found.items())
     return f"{cost.duration(rate * cost.work(run))} of training on {machine}"
 
 
-def missing(dataset: str, root: Path | None = None, **changes) -> dict[str, str]:
+def missing(dataset: str, **changes) -> dict[str, str]:
     """{"command", "cost"} of the run that `changes` describe at the published setting on `dataset`.
 
     A data set that this version cannot read is "data absent", with the command that will train on it.
     """
-    if dataset in ALLOWED["dataset"]:
+    if TABLE[dataset].read:
         run = Run(dataset=dataset, **changes)
-        return {"command": command(run), "cost": time_text(run, root)}
+        return {"command": command(run), "cost": time_text(run)}
     text = command(Run(**changes)).replace("--profile paper", f"--profile paper --dataset {dataset}")
     return {"command": text, "cost": f"{ABSENT}: no reader for its event files yet"}

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable
-from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from .. import ledger
 from ..config import book
+from ..nets import pools
 from . import plots, tables
 
 FIGURES = "_static/figures"
@@ -29,9 +29,9 @@ def short_links(names: Iterable[str]) -> str:
     """ "max 0 1 2; avg 0 1": links by pool and seed, from the names of one cell's runs."""
     found: dict[str, list[str]] = {}
     for name in sorted(set(names)):
-        *_, pool, seed, _ = name.split("-")
-        found.setdefault(pool, []).append(run_link(name, seed.removeprefix("s")))
-    return "; ".join(f"{pool} {' '.join(links)}" for pool, links in sorted(found.items(), reverse=True))
+        run = ledger.run_of(name)
+        found.setdefault(run.pooling, []).append(run_link(name, str(run.seed)))
+    return "; ".join(f"{pool} {' '.join(found[pool])}" for pool in pools.ordered(found))
 
 
 def origin(part: pd.DataFrame) -> str:
@@ -78,9 +78,10 @@ def table(frame: pd.DataFrame, below: str = "", raw: Iterable[str] = (), group: 
     return f'<table class="records"><thead>{lines[0]}</thead><tbody>{"".join(lines[1:])}</tbody></table>{below}'
 
 
-def threat_model(acc: pd.DataFrame, space: str, protocol: str = "sound") -> str:
+def threat_model(acc: pd.DataFrame, space: str, protocol: str = "sound", pair: tables.Pair = tables.PAIR) -> str:
     """`tables.trade_off` of one threat model, grouped by network, and where it comes from."""
-    text = tables.trade_off(acc, space, protocol).reset_index()
+    acc = tables.of(acc, pair)
+    text = tables.trade_off(acc, space, protocol, pair).reset_index()
     text["images"] = [_count(f"{n:,}", "image") for n in text["images"]]
     text["seeds"] = [_count(n, "seed") for n in text["seeds"]]
     used = acc[(acc["space"] == space) & (acc["protocol"] == protocol)]
@@ -109,14 +110,14 @@ def under(figure: Figure, name: str, below: str = "") -> str:
     return f"<p>Download: {links}</p>{below}"
 
 
-def runs_table(kinds: Iterable[str], root: Path | None = None) -> str:
+def runs_table(kinds: Iterable[str]) -> str:
     """Every network with a record of one of these kinds, a row each that `run_link` leads to.
 
     Test accuracy and cost are those of its training record, where it has one; the hardware that of its first.
     """
     found: dict[str, dict[str, dict]] = {}
     for kind in kinds:
-        for record in ledger.records(kind, root):
+        for record in ledger.records(kind):
             found.setdefault(record["name"], {})[kind] = record
     head = ("run", "scale", "test (%)", "n", "hardware", "minutes of training", "records in results/")
     lines = [f"<tr>{''.join(f'<th>{h}</th>' for h in head)}</tr>"]

@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
+from ..nets import pools
+
 COLOURS = sns.color_palette("colorblind")
 # No date and no version inside the file: the same data give the same bytes.
 SAVE = {"bbox_inches": "tight", "metadata": {"Date": None, "Creator": None}}
@@ -56,6 +58,17 @@ def panels(rows: int, columns: int, size: tuple[float, float], **kwargs) -> tupl
     """A figure of `size` inches and its axes in reading order."""
     figure = Figure(figsize=size, layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False, **kwargs).flat)
+
+
+def pool_style(pool: str) -> dict[str, str]:
+    """Colour and marker of a pool in every figure, from the table of pools."""
+    choice = pools.find(pool)
+    return {"color": choice.colour, "marker": choice.mark}
+
+
+def beside(i: int, n: int, width: float = 0.26) -> float:
+    """Where the i-th of n marks at one place stands, from its centre."""
+    return width * (i - (n - 1) / 2) / max(1, n - 1)
 
 
 def pixels(ax, values: Tensor, low: float, high: float, colours: str = "gray") -> None:
@@ -222,14 +235,13 @@ def gradient_trail(rows: dict[str, list[dict]]) -> Figure:
 def accuracy_dots(frame, order: list[str]) -> Figure:
     """Accuracy (per cent) of each network under each attack in `order`; a dot a seed, colours the pools."""
     figure, (ax,) = panels(1, 1, (6.5, 2.8))
-    for shift, (pool, colour, marker) in zip(
-        (-0.13, 0.13), (("max", COLOURS[0], "o"), ("avg", COLOURS[1], "^")), strict=True
-    ):
-        part = frame[frame["pool"] == pool]
+    names = pools.ordered(frame["pool"])
+    for i, pool in enumerate(names):
+        part, shift = frame[frame["pool"] == pool], beside(i, len(names))
         for place, attack in enumerate(order):
             values = 100 * part.loc[part["attack"] == attack, "accuracy"]
-            label = f"{pool} pooling" if place == 0 else None
-            ax.plot([place + shift] * len(values), values, marker, color=colour, ms=5, alpha=0.8, label=label)
+            label = pools.find(pool).label if place == 0 else None
+            ax.plot([place + shift] * len(values), values, **pool_style(pool), ls="", ms=5, alpha=0.8, label=label)
     ax.set(ylabel="accuracy (%)", ylim=(0, 100))
     ax.set_xticks(range(len(order)), order)
     ax.legend(loc="upper right")

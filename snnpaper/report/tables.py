@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import html
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from .. import ledger
 from ..config import Run
+from ..nets import data, pools
 from ..stats import FEW, one_run, over_seeds_and_images, wilson
 
 # What makes two runs one cell of a table: all but the seed. "variant" names every other departure from
 # the published setting.
+Pair = tuple[str, str]
+PAIR: Pair = ("max", "avg")  # the paper's own; a contrast is of two pools by name, and others do not disturb it
 CELL = ["dataset", "label", "width", "train_images", "epochs", "batch_size", "variant", "scale", "pool"]
 _MEASURED = ["space", "protocol", "method", "eps"]
 _COLUMNS = ["run", *CELL, "seed", "n", *_MEASURED, "accuracy", "low", "high", "correct"]
@@ -36,8 +38,11 @@ def cell(run: Run) -> dict:
     """A run's values of the columns CELL; "variant" is empty for the published setting at any scale."""
     published = Run()
     differ = [k for k in _VARIANT if getattr(run, k) != getattr(published, k)]
+    if run.pooling != run.pool:  # the pool's name says it
+        differ.remove("count_include_pad")
     variant = ", ".join(_VARIANT[k].format(getattr(run, k)) for k in differ)
-    return {k: variant if k == "variant" else getattr(run, k) for k in CELL}
+    named = {"variant": variant, "pool": run.pooling}
+    return {k: named[k] if k in named else getattr(run, k) for k in CELL}
 
 
 def published(frame: pd.DataFrame) -> pd.DataFrame:
@@ -45,14 +50,14 @@ def published(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["label"].str.fullmatch(r"SEW-ResNet-\d+") & (frame["variant"] == "")]
 
 
-def accuracies(root: Path | None = None) -> pd.DataFrame:
+def accuracies() -> pd.DataFrame:
     """`accuracies_of` for every network with a robustness record; an empty frame without records.
 
     Clean accuracy is that on the whole test split, of which the attacked images are the first.
     """
     found, trained = (
-        ledger.records("robustness", root),
-        {r["name"]: r["results"] for r in ledger.records("train", root)},
+        ledger.records("robustness"),
+        {r["name"]: r["results"] for r in ledger.records("train")},
     )
     frames = [accuracies_of(Run.from_dict(r["config"]), r["results"], trained.get(r["name"])) for r in found]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=_COLUMNS)
@@ -79,29 +84,34 @@ def accuracies_of(run: Run, results: dict, trained: dict | None = None) -> pd.Da
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
-def both_pools(part: pd.DataFrame) -> tuple[list[int], np.ndarray, np.ndarray] | None:
-    """The seeds that have both pools, and [seeds, images] right under max and under avg; None without such a seed."""
-    one = {pool: p.set_index("seed")["correct"] for pool, p in part.groupby("pool")}
-    seeds = sorted(set(one["max"].index) & set(one["avg"].index)) if set(one) == {"max", "avg"} else []
-    return (seeds, *(np.stack([one[pool][s] for s in seeds]).astype(int) for pool in ("max", "avg"))) if seeds else None
+def of(frame: pd.DataFrame, pair: Pair = PAIR) -> pd.DataFrame:
+    """The rows of the two pools."""
+    return frame[frame["pool"].isin(pair)]
 
 
-def by_seed(part: pd.DataFrame, column: str) -> pd.Series:
-    """max - avg of one column, indexed by the seeds that have both pools; empty without any."""
-    wide = part.pivot(index="seed", columns="pool", values=column).reindex(columns=["max", "avg"]).astype(float)
-    return (wide["max"] - wide["avg"]).dropna()
+def both_pools(part: pd.DataFrame, pair: Pair = PAIR) -> tuple[list[int], np.ndarray, np.ndarray] | None:
+    """The seeds that have both pools, and [seeds, images] right under each; None without such a seed."""
+    one, other = (part[part["pool"] == pool].set_index("seed")["correct"] for pool in pair)
+    seeds = sorted(set(one.index) & set(other.index))
+    return (seeds, *(np.stack([c[s] for s in seeds]).astype(int) for c in (one, other))) if seeds else None
 
 
-def max_minus_avg(frame: pd.DataFrame) -> pd.DataFrame:
-    """Paired difference max - avg (same images, same seed), a row a cell and attack.
+def by_seed(part: pd.DataFrame, column: str, pair: Pair = PAIR) -> pd.Series:
+    """The first pool minus the second of one column, indexed by the seeds that have both; empty without any."""
+    one, other = (part[part["pool"] == pool].set_index("seed")[column].astype(float) for pool in pair)
+    return (one - other).dropna().rename_axis("seed")
+
+
+def contrast(frame: pd.DataFrame, pair: Pair = PAIR) -> pd.DataFrame:
+    """Paired difference of two pools, the first minus the second (same images, same seed), a row a cell and attack.
 
     `difference` and `half` are those of `over_seeds_and_images`, `one_run` is the scatter of single pairs; `runs` are
     the networks compared.
     """
     keys = [k for k in CELL if k != "pool"] + _MEASURED + ["n"]
     rows = []
-    for values, part in frame.groupby(keys, sort=False):
-        if not (both := both_pools(part)):
+    for values, part in of(frame, pair).groupby(keys, sort=False):
+        if not (both := both_pools(part, pair)):
             continue
         seeds, a, b = both
         mean, half = over_seeds_and_images(a - b)
@@ -117,37 +127,45 @@ def max_minus_avg(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def training(root: Path | None = None) -> pd.DataFrame:
-    """One row per trained network: cell, seed, accuracies on train, validation and test, hardware, minutes."""
+def training() -> pd.DataFrame:
+    """One row per trained network: cell, seed, accuracies on train, validation and test, n (test images), images
+    (trained on in an epoch), hardware, minutes."""
     rows = []
-    for record in ledger.records("train", root):
+    for record in ledger.records("train"):
         run, r, p = Run.from_dict(record["config"]), record["results"], record["provenance"]
         head = {"run": record["name"], **cell(run), "seed": run.seed}
         reached = {k: r[f"{k}_accuracy"] for k in ("train", "validation", "test")}
         machine = {"hardware": p["hardware"]["gpu"] or p["hardware"]["cpu"], "minutes": p["wall_seconds"] / 60}
-        rows.append(head | reached | {"n": r["test_n"]} | machine)
-    return pd.DataFrame(rows, columns=["run", *CELL, "seed", "train", "validation", "test", "n", "hardware", "minutes"])
+        rows.append(head | reached | {"n": r["test_n"], "images": run.images} | machine)
+    columns = ["run", *CELL, "seed", "train", "validation", "test", "n", "images", "hardware", "minutes"]
+    return pd.DataFrame(rows, columns=columns)
 
 
-def trade_off(frame: pd.DataFrame, space: str, protocol: str = "sound") -> pd.DataFrame:
-    """The printed table of one threat space: clean and each attack, max beside avg and their difference.
+def trade_off(frame: pd.DataFrame, space: str, protocol: str = "sound", pair: Pair = PAIR) -> pd.DataFrame:
+    """The printed table of one threat space: clean and each attack, two pools side by side and their difference.
 
     Per cent: mean ± half-width of the 95 % interval over seeds and images; with fewer than FEW seeds the
     interval over the images alone, in brackets. Fewer than five seeds or a reduced scale is marked indicative.
     """
-    part = frame[(frame["space"] == "clean") | (frame["space"] == space) & (frame["protocol"] == protocol)]
+    part = of(frame, pair)
+    part = part[(part["space"] == "clean") | (part["space"] == space) & (part["protocol"] == protocol)]
     keys = [k for k in CELL if k != "pool"] + _MEASURED + ["n"]
     rows = []
     for values, here in part.groupby(keys, sort=False):
         one, seeds = dict(zip(keys, values, strict=True)), here.groupby("pool").size().min()
-        pools = {pool: accuracy_text(p) for pool, p in here.groupby("pool")}
-        difference = max_minus_avg(here)
-        row = {"data": DATA[one["dataset"]], "network": network_text(one), "attack": attack_text(one)}
-        row |= {pool: pools.get(pool, "missing") for pool in ("max", "avg")}
-        row["max − avg"] = difference_text(difference.iloc[0]) if len(difference) else ""
+        texts = {pool: accuracy_text(p) for pool, p in here.groupby("pool")}
+        difference = contrast(here, pair)
+        row = {"data": data.TABLE[one["dataset"]].label, "network": network_text(one), "attack": attack_text(one)}
+        row |= {pool: texts.get(pool, "missing") for pool in pair}
+        row[minus(pair)] = difference_text(difference.iloc[0]) if len(difference) else ""
         rows.append(row | {"images": one["n"], "seeds": seeds, "reading": reading(one["scale"], seeds)})
-    columns = ["data", "network", "attack", "max", "avg", "max − avg", "images", "seeds", "reading"]
+    columns = ["data", "network", "attack", *pair, minus(pair), "images", "seeds", "reading"]
     return pd.DataFrame(rows, columns=columns).set_index(["data", "network", "attack"])
+
+
+def minus(pair: Pair = PAIR) -> str:
+    """The heading of a difference: "max − avg"."""
+    return " − ".join(pair)
 
 
 def difference_text(d: pd.Series) -> str:
@@ -163,9 +181,6 @@ def reading(scale: str, seeds: int) -> str:
     return f"{scale} scale" + ("" if scale == "paper" and seeds >= FIVE_SEEDS else ", indicative")
 
 
-DATA = {"digits": "digits", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "cifar10dvs": "CIFAR10-DVS"}
-
-
 def network_text(one) -> str:
     """SEW-ResNet-18, width 16, 5 epochs of 10,000 images, rate coding; without images when it is all of them."""
     text = f"{one['label']}, width {one['width']}, {one['epochs']} epoch{'s' if one['epochs'] > 1 else ''}"
@@ -175,7 +190,7 @@ def network_text(one) -> str:
 
 def where(one) -> str:
     """CIFAR-10, then `network_text`."""
-    return f"{DATA[one['dataset']]}, {network_text(one)}"
+    return f"{data.TABLE[one['dataset']].label}, {network_text(one)}"
 
 
 def attack_text(row) -> str:
@@ -197,22 +212,22 @@ def interval_text(mean: float, half: float) -> str:
     return f"{100 * mean:.1f}" + ("" if half != half else f" ± {100 * half:.1f}")
 
 
-def readings(frame: pd.DataFrame) -> list[str]:
+def readings(frame: pd.DataFrame, pair: Pair = PAIR) -> list[str]:
     """What the recorded differences say, in sentences computed from them; one a cell and space.
 
     Of cells with five seeds of both pools. A difference is called above or below only when its 95 % interval
     over seeds and images leaves zero out.
     """
-    found = []
-    for _, d in max_minus_avg(frame).iterrows():
+    found, (one, other) = [], (pools.find(pool).label for pool in pair)
+    for _, d in contrast(frame, pair).iterrows():
         if d["method"] == "fgsm" or d["eps"] == 6 or d["seeds"] < FIVE_SEEDS:
             continue
         way = "is above" if d["difference"] > d["half"] else "cannot be told from"
         way = "is below" if d["difference"] < -d["half"] else way
         what = "Clean" if d["space"] == "clean" else f"{attack_text(d)}, {d['space']} space, {d['protocol']} protocol"
         size = interval_text(d["difference"], d["half"])
-        where = f"{network_text(d)}, {DATA[d['dataset']]}, {d['seeds']} seeds, {d['n']:,} images"
-        found.append(f"{what}: max pooling {way} average pooling, {size} points ({where}; {d['scale']} scale).")
+        where = f"{network_text(d)}, {data.TABLE[d['dataset']].label}, {d['seeds']} seeds, {d['n']:,} images"
+        found.append(f"{what}: {one} {way} {other}, {size} points ({where}; {d['scale']} scale).")
     return found or ["No cell has five seeds of both pools yet: nothing can be said."]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -27,10 +26,10 @@ CONTRASTS = {  # the attack that is replaced, and by which
 }  # fmt: skip
 
 
-def _apart(root: Path | None) -> pd.DataFrame:
+def _apart() -> pd.DataFrame:
     """One row a network, optimiser and derivative of the "ablation" records: which images stand."""
     found = []
-    for record in records("ablation", root):
+    for record in records("ablation"):
         run, n = Run.from_dict(record["config"]), record["results"]["n"]
         head = {"network": f"{run.pool}, seed {run.seed}, {n} images"}
         for r in record["results"]["rows"]:
@@ -39,9 +38,9 @@ def _apart(root: Path | None) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["network", "optimiser", "derivative", "correct"])
 
 
-def taken_apart(root: Path | None = None) -> pd.DataFrame:
+def taken_apart() -> pd.DataFrame:
     """Level search taken apart: per cent standing, one row an optimiser and network, one column a derivative."""
-    frame = _apart(root)
+    frame = _apart()
     frame["standing"] = [f"{100 * c.mean():.0f}" for c in frame["correct"]]
     wide = frame.pivot(index=["network", "optimiser"], columns="derivative", values="standing")
     order = list(dict.fromkeys(zip(frame["network"], frame["optimiser"], strict=True)))
@@ -49,31 +48,31 @@ def taken_apart(root: Path | None = None) -> pd.DataFrame:
     return wide.reindex(index=order, columns=columns).rename_axis(columns=None).fillna("–").reset_index()
 
 
-def worth(root: Path | None = None) -> pd.DataFrame:
+def worth() -> pd.DataFrame:
     """What each part of level search takes away, in points: one row a contrast, one column a network.
 
     The 95 % interval is over the images, which are the same on both sides.
     """
     table: dict[str, dict[str, str]] = {}
-    for network, what, weaker, stronger in _pairs(root):
+    for network, what, weaker, stronger in _pairs():
         points = interval_text(*stats.over_seeds_and_images([weaker * 1.0 - stronger]))
         table.setdefault(what, {"fewer stand by (points)": what})[network] = points
     return pd.DataFrame(table.values())
 
 
-def largest(root: Path | None = None) -> str:
+def largest() -> str:
     """Which contrast takes most away, as the mean over networks, in a sentence; empty without records."""
     points: dict[str, list[float]] = {}
-    for _, what, weaker, stronger in _pairs(root):
+    for _, what, weaker, stronger in _pairs():
         points.setdefault(what, []).append(100 * (weaker.mean() - stronger.mean()))
     means = {what: sum(values) / len(values) for what, values in points.items()}
     most = max(means, key=means.get, default=None)
     return f"Most is taken away by {most}: {means[most]:.1f} points, mean over networks." if most else ""
 
 
-def _pairs(root: Path | None) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
+def _pairs() -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
     """Network, contrast, and which images stand under the weaker and under the stronger attack."""
-    for network, part in _apart(root).groupby("network", sort=False):
+    for network, part in _apart().groupby("network", sort=False):
         stands = part.set_index(["optimiser", "derivative"])["correct"]
         for what, (weaker, stronger) in CONTRASTS.items():
             yield network, what, stands[weaker], stands[stronger]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import pandas as pd
 
@@ -16,40 +15,40 @@ from .tables import records
 WORDS = {True: "pass", False: "FAIL", None: "–"}
 
 
-def reports(root: Path | None = None) -> Iterator[tuple[str, str, dict]]:
+def reports() -> Iterator[tuple[str, str, dict]]:
     """Network, column heading (space, radius, gradient) and the report of `audit.checks`, for all that were made."""
-    for record in records("attacks", root):
+    for record in records("attacks"):
         for b in record["results"]["batteries"]:
             for twin, report in b["checks"].items():
                 gradient = f", {twin} twin" if b["space"] == "pixel" else ""
                 yield record["name"], f"{b['space']} {255 * b['eps']:g}/255{gradient}", report
 
 
-def checks(root: Path | None = None) -> pd.DataFrame:
+def checks() -> pd.DataFrame:
     """One row a check, one column a battery and gradient: how many networks pass, of how many.
 
     Before them, network by network: how many images were judged, and how many of these chance may move.
     """
     heads = {f"images: the correct ones of the first {CHECKED}": lambda n: n, "of these chance may move": slack}
-    rows = [{"": name} | _listed(root, lambda report, f=f: f(report["n"])) for name, f in heads.items()]
-    table = _count(root, lambda report: [(c["name"], c["passed"]) for c in report["checks"]])
+    rows = [{"": name} | _listed(lambda report, f=f: f(report["n"])) for name, f in heads.items()]
+    table = _count(lambda report: [(c["name"], c["passed"]) for c in report["checks"]])
     return pd.concat([pd.DataFrame(rows), table], ignore_index=True) if len(table) else table
 
 
-def signs(root: Path | None = None) -> pd.DataFrame:
+def signs() -> pd.DataFrame:
     """One row a warning sign, one column a battery and gradient: in how many networks it is seen; then the verdicts.
 
     In brackets how many images show it, network by network, whether or not chance may move so many. The row before
     the verdicts counts the networks in which any sign is shown by one image or more.
     """
-    table = _count(root, lambda report: list(report["signs"].items()))
+    table = _count(lambda report: list(report["signs"].items()))
     for i, name in enumerate(table[""] if len(table) else ()):
-        for column, images in _listed(root, lambda report, name=name: showing(report)[name]).items():
+        for column, images in _listed(lambda report, name=name: showing(report)[name]).items():
             table.loc[i, column] += f" ({images})"
     if not len(table):
         return table
-    strict = _count(root, lambda report: [("any sign, in one image or more", any(showing(report).values()))])
-    verdicts = {"": "verdict"} | _listed(root, lambda report: report["verdict"])
+    strict = _count(lambda report: [("any sign, in one image or more", any(showing(report).values()))])
+    verdicts = {"": "verdict"} | _listed(lambda report: report["verdict"])
     return pd.concat([table, strict, pd.DataFrame([verdicts])], ignore_index=True)
 
 
@@ -72,20 +71,20 @@ def showing(report: dict) -> dict[str, int]:
     }
 
 
-def evidence(name: str, column: str, root: Path | None = None) -> pd.DataFrame:
+def evidence(name: str, column: str) -> pd.DataFrame:
     """All checks of one network in one column: result, evidence, what a failure means; empty when not recorded."""
     rows = [
         {"check": c["name"], "": WORDS[c["passed"]], "evidence": c["evidence"], "a failure means": c["meaning"]}
-        for network, heading, report in reports(root)
+        for network, heading, report in reports()
         if (network, heading) == (name, column)
         for c in report["checks"]
     ]
     return pd.DataFrame(rows, columns=["check", "", "evidence", "a failure means"])
 
 
-def _count(root: Path | None, items: Callable[[dict], list[tuple[str, bool | None]]]) -> pd.DataFrame:
+def _count(items: Callable[[dict], list[tuple[str, bool | None]]]) -> pd.DataFrame:
     counts: dict[str, dict[str, list]] = {}
-    for _, column, report in reports(root):
+    for _, column, report in reports():
         for name, value in items(report):
             counts.setdefault(name, {}).setdefault(column, []).append(value)
     table = []
@@ -98,9 +97,9 @@ def _count(root: Path | None, items: Callable[[dict], list[tuple[str, bool | Non
     return pd.DataFrame(table)
 
 
-def _listed(root: Path | None, value: Callable[[dict], object]) -> dict[str, str]:
+def _listed(value: Callable[[dict], object]) -> dict[str, str]:
     """One value a report, by column, in the order of the networks."""
     found: dict[str, list[str]] = {}
-    for _, column, report in reports(root):
+    for _, column, report in reports():
         found.setdefault(column, []).append(str(value(report)))
     return {column: ", ".join(values) for column, values in found.items()}

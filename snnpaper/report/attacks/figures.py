@@ -5,9 +5,8 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..plots import COLOURS
-
-_POOLS = {"max": (COLOURS[0], "o", "-"), "avg": (COLOURS[1], "^", "--")}
+from ...nets import pools
+from ..plots import COLOURS, pool_style
 
 
 def radius_curves(frame: pd.DataFrame, threats: list[str], labels: list[str]) -> Figure:
@@ -20,12 +19,12 @@ def radius_curves(frame: pd.DataFrame, threats: list[str], labels: list[str]) ->
     axes = figure.subplots(1, len(threats), sharey=True, squeeze=False)[0]
     for ax, threat, label in zip(axes, threats, labels, strict=True):
         part = frame[frame["threat"] == threat]
-        for pool, (colour, marker, line) in _POOLS.items():
+        for pool in pools.ordered(frame["pool"]):
             mine = part[part["pool"] == pool]
             for _, one in mine.groupby("run"):
-                ax.plot(one["radius"], 100 * one["accuracy"], color=colour, lw=0.6, alpha=0.5)
+                ax.plot(one["radius"], 100 * one["accuracy"], color=pool_style(pool)["color"], lw=0.6, alpha=0.5)
             mean = 100 * mine.groupby("radius")["accuracy"].mean()
-            ax.plot(mean.index, mean, line, marker=marker, ms=3, color=colour, label=f"{pool} pooling")
+            ax.plot(mean.index, mean, **pool_style(pool), ms=3, label=pools.find(pool).label)
         ax.axhline(100 * frame["chance"].iloc[0], color="black", ls=":", lw=0.8)
         first = part.loc[part["radius"] > 0, "radius"].min()
         ax.set_xscale("symlog", linthresh=first, base=2)

@@ -6,12 +6,13 @@ holding it fixed takes out a path by which sparsity may act, and a measure that 
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
 from ...config import Run
+from ..tables import PAIR
 from .tables import records
 
 KNOWN = ["log l1", "log margin"]  # the radius of first-order theory is margin / norm; in octaves their difference
@@ -22,8 +23,8 @@ FLAT = 0.01  # a share of entries with a smaller standard deviation hardly varie
 LABEL = 0.9  # of a predictor's variance between networks: beyond this it only tells them apart
 
 
-def images(threat: str, root: Path | None = None) -> pd.DataFrame:
-    """One row per correctly classified image of every network with a "curve" record, for one of its threats.
+def images(threat: str, shown: Iterable[str] = PAIR) -> pd.DataFrame:
+    """One row per correctly classified image of each network of these pools with a "curve" record, for one threat.
 
     Columns: run, pool, and `least`, log2 of the least radius (or number of flips) that fools; an image that
     none fools gets twice the largest. Then the recorded gradient, that of p_y: l0 and l0 at pool (shares of
@@ -31,7 +32,7 @@ def images(threat: str, root: Path | None = None) -> pd.DataFrame:
     largest other probability).
     """
     frames = []
-    for record in records("curve", root):
+    for record in records("curve", shown):
         run, r = Run.from_dict(record["config"]), record["results"]
         found, g = r["threats"][threat], {k: np.array(v) for k, v in r["gradient"].items()}
         radii, first = np.array([*found["radii"], 2 * found["radii"][-1]], float), np.array(found["first"])

@@ -4,42 +4,42 @@ from __future__ import annotations
 
 import html
 import math
-from pathlib import Path
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
 
 from ... import ledger
 from ...config import Run
-from ...nets.data import CLASSES
+from ...nets import pools
+from ...nets.data import TABLE
 from ...stats import over_seeds, over_seeds_and_images, wilson
-from ..tables import DATA, FIVE_SEEDS, both_pools, cell, interval_text, network_text
+from ..tables import FIVE_SEEDS, PAIR, Pair, both_pools, cell, interval_text, minus, network_text
 from .budgets import NAMES, budget
 
 WORST = "worst case of all"
 _ROW = ["run", "label", "pool", "seed", "scale", "n", "space", "eps", "attack", "kind", "whole", "attacked", "correct",
         "accuracy"]  # fmt: skip
-_PAIRED = ["space", "eps", "attack", "seeds", "n", "max", "avg", "difference", "half"]
 _CURVE = ["run", "pool", "seed", "scale", "label", "threat", "radius", "accuracy", "correct", "low", "high",
           "n", "chance"]  # fmt: skip
-SHOWN = Run.make("cpu")  # whose records chapter 6 shows, of any pool and seed; others stay in the ledger
+SHOWN = Run.make("cpu")  # whose records chapter 6 shows, of any seed; others stay in the ledger
 PLAIN = {"pixel": "PGD-7, weighted twin", "spike": "PGD-7"}  # what is usually reported
 
 
-def records(kind: str, root: Path | None = None) -> list[dict]:
-    """The records of one kind that chapter 6 shows: one cell, so that no table averages over two."""
-    alike = {"pool": SHOWN.pool, "seed": SHOWN.seed}
-    return [r for r in ledger.records(kind, root) if Run.from_dict(r["config"]).but(**alike) == SHOWN]
+def records(kind: str, shown: Iterable[str] = PAIR) -> list[dict]:
+    """The records of one kind that chapter 6 shows: one cell, so that no table averages over two, with these pools."""
+    found = [(Run.from_dict(r["config"]), r) for r in ledger.records(kind)]
+    return [r for run, r in found if run.pool in shown and run.but(pool=SHOWN.pool, seed=SHOWN.seed) == SHOWN]
 
 
-def rows(root: Path | None = None) -> pd.DataFrame:
-    """One row a network, battery and attack; also "clean" and WORST.
+def rows(shown: Iterable[str] = PAIR) -> pd.DataFrame:
+    """One row a network of these pools, battery and attack; also "clean" and WORST.
 
     Columns: run, label, pool, seed, scale, n, space, eps (1/255), attack, kind, whole, attacked (bool
     array), correct (bool array; for attacks that saw only some images, among those), accuracy (nan for these).
     """
     found = []
-    for record in records("attacks", root):
+    for record in records("attacks", shown):
         run, n = Run.from_dict(record["config"]), record["results"]["n"]
         for b in record["results"]["batteries"]:
             head = {"run": run.name, "label": run.label, "pool": run.pool, "seed": run.seed, "scale": run.scale, "n": n}
@@ -62,7 +62,7 @@ def setting(frame: pd.DataFrame) -> str:
     networks = (
         f"{frame['run'].nunique()} networks of {frame['seed'].nunique()} seed{'s' * (frame['seed'].nunique() > 1)}"
     )
-    what = f"{DATA[SHOWN.dataset]}, {network_text(cell(SHOWN))} ({SHOWN.scale} scale)"
+    what = f"{TABLE[SHOWN.dataset].label}, {network_text(cell(SHOWN))} ({SHOWN.scale} scale)"
     return f"{what}; {networks}; the first {images} test images"
 
 
@@ -78,15 +78,15 @@ def per_attack(frame: pd.DataFrame, space: str, eps: float) -> pd.DataFrame:
     An attack that saw only what was still standing shows how many of these it fooled, summed over seeds.
     """
     part = frame[(frame["space"] == space) & (frame["eps"] == eps)]
-    table = []
+    table, names = [], pools.ordered(frame["pool"]) or list(PAIR)
     for attack, here in part.groupby("attack", sort=False):
         row = {"attack": attack, "kind": here["kind"].iloc[0], "budget": budget(attack)}
-        for pool in ("max", "avg"):
+        for pool in names:
             row[pool] = _cell(here[here["pool"] == pool])
         table.append(row)
     order = {"clean": -1, WORST: 1}
     table.sort(key=lambda r: order.get(r["attack"], 0))
-    found = pd.DataFrame(table, columns=["attack", "kind", "budget", "max", "avg"])
+    found = pd.DataFrame(table, columns=["attack", "kind", "budget", *names])
     return found.replace({"attack": NAMES})
 
 
@@ -107,21 +107,20 @@ def advantage(frame: pd.DataFrame) -> pd.DataFrame:
     return paired(frame.loc[np.array(kept, bool)])
 
 
-def paired(frame: pd.DataFrame) -> pd.DataFrame:
-    """Max minus avg (fraction, paired by seed and image) for every space, eps and attack of the frame.
+def paired(frame: pd.DataFrame, pair: Pair = PAIR) -> pd.DataFrame:
+    """One pool minus another (fraction, paired by seed and image) for every space, eps and attack of the frame.
 
-    Columns: space, eps, attack, seeds, n, max, avg, difference, half (`stats.over_seeds_and_images`).
+    Columns: space, eps, attack, seeds, n, the two pools, difference, half (`stats.over_seeds_and_images`).
     """
     table = []
     for (space, eps, attack), here in frame.groupby(["space", "eps", "attack"], sort=False):
-        if not (both := both_pools(here)):
+        if not (both := both_pools(here, pair)):
             continue
         seeds, a, b = both
         difference, half = over_seeds_and_images(a - b)
         row = {"space": space, "eps": eps, "attack": attack, "seeds": len(seeds), "n": a.shape[1]}
-        row |= {"max": a.mean(), "avg": b.mean(), "difference": difference, "half": half}
-        table.append(row)
-    return pd.DataFrame(table, columns=_PAIRED)
+        table.append(row | {pair[0]: a.mean(), pair[1]: b.mean(), "difference": difference, "half": half})
+    return pd.DataFrame(table, columns=["space", "eps", "attack", "seeds", "n", *pair, "difference", "half"])
 
 
 # What of the curves the answer speaks of: the same images and radius under two attacks, and the two spike spaces.
@@ -143,9 +142,9 @@ def advantage_text(found: pd.DataFrame) -> pd.DataFrame:
     """`advantage` for print: per cent and points."""
     shown = found[["space", "eps", "attack", "seeds", "n"]].copy()
     shown["eps"] = [f"{e:g}/255" for e in found["eps"]]
-    for pool in ("max", "avg"):
+    for pool in PAIR:
         shown[pool] = [f"{100 * a:.1f}" for a in found[pool]]
-    shown["max − avg"] = [interval_text(d, h) for d, h in zip(found["difference"], found["half"], strict=True)]
+    shown[minus()] = [interval_text(d, h) for d, h in zip(found["difference"], found["half"], strict=True)]
     return shown
 
 
@@ -157,12 +156,12 @@ def answer(found: pd.DataFrame) -> list[str]:
         if PLAIN[space] not in by.index or WORST not in by.index:
             continue
         plain, worst = by.loc[PLAIN[space]], by.loc[WORST]
-        chance = max(worst["max"], worst["avg"]) < 1 / CLASSES[SHOWN.dataset]
+        chance = max(worst[list(PAIR)]) < 1 / TABLE[SHOWN.dataset].classes
         left = "below chance for both pools" if chance else _reading(worst)
         said.append(
-            f"{space} space, {eps:g}/255: PGD-7 leaves {100 * plain['max']:.1f} % (max) and {100 * plain['avg']:.1f} % "
-            f"(avg), {interval_text(plain['difference'], plain['half'])} points apart; the worst case of all attacks "
-            f"leaves {100 * worst['max']:.1f} % and {100 * worst['avg']:.1f} %, "
+            f"{space} space, {eps:g}/255: PGD-7 leaves {_two(plain)}, "
+            f"{interval_text(plain['difference'], plain['half'])} points apart; the worst case of all attacks "
+            f"leaves {_two(worst, named=False)}, "
             f"{interval_text(worst['difference'], worst['half'])} points apart: {left} "
             f"({int(worst['n'])} images, {int(worst['seeds'])} seed{'s' * int(worst['seeds'] > 1)})."
         )
@@ -172,25 +171,30 @@ def answer(found: pd.DataFrame) -> list[str]:
 def answer_on_curves(found: pd.DataFrame) -> list[str]:
     """The same from `advantage_on_curves`: one sentence a threat and radius."""
     return [
-        f"{d['space']}, {d['eps']:g}{' flips' if d['space'] == 'bit flips' else '/255'}: {100 * d['max']:.1f} % (max) "
-        f"and {100 * d['avg']:.1f} % (avg) stand, {interval_text(d['difference'], d['half'])} points apart: "
+        f"{d['space']}, {d['eps']:g}{' flips' if d['space'] == 'bit flips' else '/255'}: {_two(d)} "
+        f"stand, {interval_text(d['difference'], d['half'])} points apart: "
         f"{_reading(d)} ({int(d['n'])} images, {int(d['seeds'])} seed{'s' * int(d['seeds'] > 1)})."
         for _, d in found.iterrows()
     ]
+
+
+def _two(row: pd.Series, named: bool = True) -> str:
+    """ "12.3 % (max) and 4.5 % (avg)"."""
+    return " and ".join(f"{100 * row[pool]:.1f} %{f' ({pool})' * named}" for pool in PAIR)
 
 
 def _reading(row: pd.Series) -> str:
     """Above, below or neither, by the interval; indicative while there are fewer than five seeds."""
     if abs(row["difference"]) <= row["half"]:
         return "no difference can be told"
-    word = "max pooling is ahead" if row["difference"] > 0 else "average pooling is ahead"
+    word = f"{pools.find(PAIR[row['difference'] < 0]).label} is ahead"
     return word + ("" if row["seeds"] >= FIVE_SEEDS else ", indicative")
 
 
-def outsider(root: Path | None = None) -> pd.DataFrame:
+def outsider() -> pd.DataFrame:
     """One row a network and battery: the worst case, and by how many points an attacker outside lowers it."""
     table = []
-    for record in records("attacks", root):
+    for record in records("attacks"):
         run, n = Run.from_dict(record["config"]), record["results"]["n"]
         for b in record["results"]["batteries"]:
             o = b["outsider"]
@@ -200,14 +204,14 @@ def outsider(root: Path | None = None) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def curves(root: Path | None = None) -> pd.DataFrame:
-    """One row a network, threat and radius: accuracy, its Wilson interval, n. Radius 0 is the clean accuracy.
+def curves(shown: Iterable[str] = PAIR) -> pd.DataFrame:
+    """One row a network of these pools, threat and radius (0: clean): accuracy, its Wilson interval, n.
 
     Columns: run, pool, seed, scale, label, threat, radius (1/255, or flips), accuracy, correct (bool array), low,
     high, n, chance.
     """
     table = []
-    for record in records("curve", root):
+    for record in records("curve", shown):
         run = Run.from_dict(record["config"])
         for threat, least in record["results"]["threats"].items():
             first, n = np.array(least["first"]), len(least["first"])
@@ -218,7 +222,7 @@ def curves(root: Path | None = None) -> pd.DataFrame:
                 head = {"run": run.name, "pool": run.pool, "seed": run.seed, "scale": run.scale}
                 head |= {"label": run.label, "threat": threat}
                 found = {"accuracy": hits.mean(), "correct": hits, "low": low, "high": high}
-                table.append(head | {"radius": radius} | found | {"n": n, "chance": 1 / CLASSES[run.dataset]})
+                table.append(head | {"radius": radius} | found | {"n": n, "chance": 1 / TABLE[run.dataset].classes})
     return pd.DataFrame(table, columns=_CURVE)
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 import yaml
 
 from ...config import book
+from ...nets import data, pools
 from ...stats import over_seeds
 from .. import gaps, tables
 from ..attacks.tables import SHOWN, WORST
@@ -19,35 +20,35 @@ ARCHS = ("resnet18", "resnet34", "resnet50")
 _NUMBERS = ("clean", "fgsm", "pgd")
 
 
-def grid(acc: pd.DataFrame, root: Path | None = None) -> pd.DataFrame:
+def grid(acc: pd.DataFrame) -> pd.DataFrame:
     """One row per data set and depth: seeds at the paper's scale, what is there below it, and how to fill it.
 
     `acc` is `tables.accuracies`. Columns: data, network, paper scale (seeds of max, avg), below it (the
     cells recorded at reduced scale), command (max pooling, seed 0), cost of one network.
     """
     rows, here = [], tables.published(acc)
-    clean = here[here["space"] == "clean"]
+    clean = tables.of(here[here["space"] == "clean"])
     for dataset in DATASETS:
         for arch in ARCHS:
             label = f"SEW-ResNet-{arch.removeprefix('resnet')}"
             part = clean[(clean["dataset"] == dataset) & (clean["label"] == label)]
             whole = part[part["scale"] == "paper"]
-            seeds = {pool: whole.loc[whole["pool"] == pool, "seed"].nunique() for pool in ("max", "avg")}
+            seeds = _seeds(whole)
             less = part[part["scale"] != "paper"].groupby(["width", "epochs", "train_images"], sort=False)
             below = [
-                f"width {w}, {e} epoch{'s' * (e > 1)}{f' of {n:,} images' * (n > 0)}: {_seeds(p)}"
+                f"width {w}, {e} epoch{'s' * (e > 1)}{f' of {n:,} images' * (n > 0)}: {_count(_seeds(p))}"
                 for (w, e, n), p in less
             ]
-            row = {"data": tables.DATA[dataset], "network": label, "seeds at paper scale": _count(seeds)}
-            missing = gaps.missing(dataset, root, arch=arch)
+            row = {"data": data.TABLE[dataset].label, "network": label, "seeds at paper scale": _count(seeds)}
+            missing = gaps.missing(dataset, arch=arch)
             enough = min(seeds.values()) >= tables.FIVE_SEEDS
             row |= {"below it, indicative": "; ".join(below) or "none"}
             rows.append(row | ({"command": "", "cost": "complete"} if enough else missing))
     return pd.DataFrame(rows)
 
 
-def _seeds(part: pd.DataFrame) -> str:
-    return _count({pool: part.loc[part["pool"] == pool, "seed"].nunique() for pool in ("max", "avg")})
+def _seeds(part: pd.DataFrame) -> dict[str, int]:
+    return {pool: part.loc[part["pool"] == pool, "seed"].nunique() for pool in tables.PAIR}
 
 
 def _count(seeds: dict[str, int]) -> str:
@@ -61,7 +62,7 @@ def taken_apart(acc: pd.DataFrame) -> pd.DataFrame:
     rows["images"] = [f"{n:,}" for n in rows["images"]]
     rows["threat model"] = rows["model"].where(rows["attack"] != "clean", "none: clean")
     rows = rows.drop_duplicates(["data", "network", "threat model"]).sort_values(["data", "network"], kind="stable")
-    return rows[["data", "network", "threat model", "max", "avg", "max − avg", "images", "reading"]]
+    return rows[["data", "network", "threat model", *tables.PAIR, tables.minus(), "images", "reading"]]
 
 
 def generalisation(learned: pd.DataFrame) -> pd.DataFrame:
@@ -71,20 +72,20 @@ def generalisation(learned: pd.DataFrame) -> pd.DataFrame:
     on 5,000 training images.
     """
     keys, rows = [k for k in tables.CELL if k != "pool"], []
-    frame = learned.assign(gap=learned["train"] - learned["test"])
+    frame = tables.of(learned.assign(gap=learned["train"] - learned["test"]))
     for values, part in frame.groupby(keys, sort=False):
         one = dict(zip(keys, values, strict=True))
-        head = {"data": tables.DATA[one["dataset"]], "network": tables.network_text(one)}
-        pools = {pool: p.set_index("seed") for pool, p in part.groupby("pool")}
+        head = {"data": data.TABLE[one["dataset"]].label, "network": tables.network_text(one)}
+        found = {pool: p.set_index("seed") for pool, p in part.groupby("pool")}
         for what, name in (("train", "train"), ("test", "test"), ("gap", "train − test")):
             row = head | {"accuracy": name}
-            for pool in ("max", "avg"):
-                row[pool] = tables.interval_text(*over_seeds(pools[pool][what])) if pool in pools else "missing"
-            if len(d := tables.by_seed(part, what)):
-                row["max − avg"] = tables.interval_text(*over_seeds(d))
+            for pool in tables.PAIR:
+                row[pool] = tables.interval_text(*over_seeds(found[pool][what])) if pool in found else "missing"
+            d = tables.by_seed(part, what)
+            row[tables.minus()] = tables.interval_text(*over_seeds(d)) if len(d) else ""
             seeds = int(part.groupby("pool").size().min())
-            rows.append({"max − avg": ""} | row | {"seeds": seeds, "reading": tables.reading(one["scale"], seeds)})
-    columns = ["data", "network", "accuracy", "max", "avg", "max − avg", "seeds", "reading"]
+            rows.append(row | {"seeds": seeds, "reading": tables.reading(one["scale"], seeds)})
+    columns = ["data", "network", "accuracy", *tables.PAIR, tables.minus(), "seeds", "reading"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -116,7 +117,7 @@ def _ours(one: dict, part: pd.DataFrame, attack: str) -> dict:
     """The row of one cell of ours, from its rows by method."""
     texts, seeds = {m: tables.accuracy_text(p) for m, p in part.groupby("method")}, part["seed"].nunique()
     return {
-        "method": f"none, {one['pool']} pooling", "network": tables.network_text(one),
+        "method": f"none, {pools.find(one['pool']).label}", "network": tables.network_text(one),
         "adversarially trained": "no", **{k: texts.get(k, "") for k in _NUMBERS}, "attack": attack,
         "origin": "measured here",
         "source": f"{tables.reading(one['scale'], seeds)}, {seeds} seed{'s' * (seeds > 1)}, {part['n'].min():,} images",

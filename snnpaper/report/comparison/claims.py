@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from pathlib import Path
 
 import pandas as pd
 
@@ -24,19 +23,19 @@ Found = tuple[int, float, float] | None
 _COLUMNS = ["claim", "quantity", "ours", "direction here", "where", "seeds", "images", "scale", "verdict", "runs"]
 
 
-def claims(root: Path | None = None) -> pd.DataFrame:
+def claims() -> pd.DataFrame:
     """One row a claim: quantity, ours, what the sign is here, seeds, images, verdict, runs.
 
     ± is the 95 % interval over seeds (and images, where it is an accuracy), brackets that over images alone.
     """
-    found, acc, learned = densities.frame(root), tables.accuracies(root), tables.training(root)
+    found, acc, learned = densities.frame(), tables.accuracies(), tables.training()
     eight = acc[(acc["eps"] == 8) | (acc["space"] == "clean")]
     rows = [
-        *_sparsity_claims(found, root),
+        *_sparsity_claims(found),
         *_pool_claims(found, eight, learned),
-        *_worst_claims(root),
+        *_worst_claims(),
         *_depth_claims(eight),
-        *_theorem_claims(root),
+        *_theorem_claims(),
     ]
     return pd.DataFrame(rows, columns=_COLUMNS)
 
@@ -79,14 +78,14 @@ _MORE_SPARSE = (
 )
 
 
-def _sparsity_claims(found: pd.DataFrame, root: Path | None) -> list[dict]:
+def _sparsity_claims(found: pd.DataFrame) -> list[dict]:
     """Sparsity of the input gradient, and of conv1's output, of one setting minus another, paired by seed.
 
     Trained networks where both settings are recorded, else untrained ones.
     """
     rows = []
     for claim, question, more, less in _MORE_SPARSE:
-        table = densities.ablation(question, found, root).set_index(["setting", "state"])
+        table = densities.ablation(question, found).set_index(["setting", "state"])
         for place, name in (("input", "the input gradient"), ("conv1", "conv1's output")):
             row = None
             for state in ("trained", "untrained"):
@@ -116,12 +115,12 @@ def _by_cell(frame: pd.DataFrame, column: str, sign: int) -> Iterable[tuple[dict
     keys = [k for k in tables.CELL if k != "pool"] + ["n"]
     for values, part in frame.groupby(keys, sort=False):
         if found := _over(sign * tables.by_seed(part, column)):
-            yield dict(zip(keys, values, strict=True)), found, sorted(part["run"])
+            yield dict(zip(keys, values, strict=True)), found, sorted(tables.of(part)["run"])
 
 
 def _attacked(acc: pd.DataFrame, sign: int = 1) -> Iterable[tuple[dict, Found, list[str]]]:
     """The same of accuracy, from `tables.accuracies` rows of one attack: over seeds and images."""
-    for d in tables.max_minus_avg(acc).to_dict("records"):
+    for d in tables.contrast(acc).to_dict("records"):
         yield d, (d["seeds"], sign * d["difference"], d["half"]), d["runs"]
 
 
@@ -149,12 +148,12 @@ def _pool_claims(found: pd.DataFrame, acc: pd.DataFrame, learned: pd.DataFrame) 
     return rows
 
 
-def _worst_claims(root: Path | None) -> list[dict]:
+def _worst_claims() -> list[dict]:
     """The same in the worst case of all attacks of chapter 6, on the one cell that it attacks."""
-    battery = attacked.rows(root)
+    battery = attacked.rows()
     best = attacked.paired(battery[battery["attack"] == attacked.WORST])
-    curves = attacked.advantage_on_curves(attacked.curves(root))
-    runs = {"battery": set(battery["run"]), "curve": set(attacked.curves(root)["run"])}
+    curves = attacked.advantage_on_curves(attacked.curves())
+    runs = {"battery": set(battery["run"]), "curve": set(attacked.curves()["run"])}
     cases = [("worst case of all attacks, {space} space, {eps:g}/255", d) for d in best.to_dict("records")]
     cases += [("{space}, radius {eps:g}", d) for d in curves.to_dict("records")]
     where = tables.where(tables.cell(attacked.SHOWN))
@@ -193,12 +192,12 @@ def _depth_claims(acc: pd.DataFrame) -> list[dict]:
 # ---- theorems --------------------------------------------------------------------------------------
 
 
-def _theorem_claims(root: Path | None) -> list[dict]:
+def _theorem_claims() -> list[dict]:
     """Share of images on which Theorem 4.1's upper bound is refuted, in each threat space, and at which radius.
 
     A bound that no image refutes is not shown to hold, least of all where no image could be judged.
     """
-    found, claim = ledger.records("theory", root), "Theorem 4.1: the ratio is at most 3 times L0"
+    found, claim = ledger.records("theory"), "Theorem 4.1: the ratio is at most 3 times L0"
     rows = []
     for space in refutation.by_space(found).to_dict("records"):
         ours = f"{100 * space['refuted']:.0f} %"

@@ -12,7 +12,6 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -90,14 +89,14 @@ DEVIATIONS = (
 # ---- what the records say ----------------------------------------------------------------------------
 
 
-def effects(root: Path | None = None) -> pd.DataFrame:
+def effects() -> pd.DataFrame:
     """One row per deviation, quantity, cell and pool that is measured: how much it changes, in points.
 
     Columns: key, effect (what minus what), pool, where, points (mean ± 95 % over seeds), seeds, n, scale, runs.
     """
-    acc = tables.published(tables.accuracies(root))
+    acc = tables.published(tables.accuracies())
     pgd = acc[(acc["method"] == "pgd") & (acc["space"] == "spike")]
-    own = {r["name"]: r["results"] for r in ledger.records("deviations", root)}
+    own = {r["name"]: r["results"] for r in ledger.records("deviations")}
     between = {name: next(x["accuracy"] for x in r["train mode"] if x["method"] == "pgd") for name, r in own.items()}
     sound, published, six = (
         pgd[(pgd["protocol"] == protocol) & (pgd["eps"] == eps)].set_index("run")["accuracy"]
@@ -105,7 +104,7 @@ def effects(root: Path | None = None) -> pd.DataFrame:
     )
     pixel = acc[(acc["method"] == "pgd") & (acc["space"] == "pixel") & (acc["eps"] == 8)].set_index("run")["accuracy"]
     clean = acc[acc["space"] == "clean"].set_index("run")["correct"]
-    learned = {r["name"]: r["results"] for r in ledger.records("train", root)}
+    learned = {r["name"]: r["results"] for r in ledger.records("train")}
     curves = {name: [c["validation_accuracy"] for c in r["curves"]] for name, r in learned.items()}
     attacked = pgd.groupby("run")["n"].min()
     cases: list[tuple[str, str, Callable[[str], float]]] = [
@@ -123,7 +122,7 @@ def effects(root: Path | None = None) -> pd.DataFrame:
             found = {run: v for run in part["run"] if (v := _get(quantity, run)) is not None}
             n = min((learned[r]["validation_n"] if key == "selection" else attacked[r] for r in found), default=0)
             rows += _effect(key, effect, dict(zip(tables.CELL, values, strict=True)), found, n)
-    return pd.DataFrame([*rows, *_retrained(root)])
+    return pd.DataFrame([*rows, *_retrained()])
 
 
 def _get(quantity: Callable[[str], float], run: str) -> float | None:
@@ -151,10 +150,10 @@ RETRAINED = {
 }
 
 
-def _retrained(root: Path | None) -> list[dict]:
+def _retrained() -> list[dict]:
     """The same run trained both ways, wherever both are recorded: clean accuracy and PGD-7 8/255 in pixel space."""
-    runs = {r["name"]: Run.from_dict(r["config"]) for r in ledger.records("robustness", root)}
-    acc, rows = tables.accuracies(root), []
+    runs = {r["name"]: Run.from_dict(r["config"]) for r in ledger.records("robustness")}
+    acc, rows = tables.accuracies(), []
     for key, (effect, changes) in RETRAINED.items():
         other = {
             name: run.but(**changes).name for name, run in runs.items() if run.pool == changes.get("pool", run.pool)
@@ -173,23 +172,23 @@ def _retrained(root: Path | None) -> list[dict]:
     return rows
 
 
-def missing(root: Path | None = None) -> pd.DataFrame:
+def missing() -> pd.DataFrame:
     """Deviations without a record yet: key, command, cost."""
-    known, rows = effects(root), []
+    known, rows = effects(), []
     done = set(zip(known["key"], known["pool"], strict=True)) if len(known) else set()
-    names = {r["name"] for r in ledger.records("robustness", root)}
+    names = {r["name"] for r in ledger.records("robustness")}
     for key in ("train mode", "statistics"):
-        if (key, "max") not in done:
+        if (key, tables.PAIR[0]) not in done:
             run = Run.make("cpu")
             call = f"python -m snnpaper.report.comparison.deviations {run.name}"
             rows.append(
                 {"key": key, "command": call, "cost": "some minutes" if run.name in names else "after its training"}
             )
     for key, (_, changes) in RETRAINED.items():
-        for pool in ("max", "avg"):
+        for pool in tables.PAIR:
             run = Run.make("sweep", **{"pool": pool} | changes)
             if (key, pool) not in done and run.pool == pool:
-                rows.append({"key": key, "command": gaps.command(run), "cost": gaps.time_text(run, root)})
+                rows.append({"key": key, "command": gaps.command(run), "cost": gaps.time_text(run)})
     return pd.DataFrame(rows, columns=["key", "command", "cost"])
 
 

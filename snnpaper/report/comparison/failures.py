@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import pandas as pd
 
+from ...nets import pools
 from .. import tables
 from ..trail import densities
 
 
-def failures(root: Path | None = None) -> pd.DataFrame:
+def failures() -> pd.DataFrame:
     """The paper's failure marks on every recorded network of the published kind, worst first seen by seed.
 
     "below 50 % on CIFAR-100" (clean test accuracy), "more than 70 % lost under PGD" (share of the clean accuracy
     lost at eps 8/255, per protocol), "norms collapse" (mean norm of the input gradient below a hundredth of
     that of the untrained network of the same shape). Columns: mark, quantity, where, value, raised, seeds, runs.
     """
-    acc, found = tables.published(tables.accuracies(root)), densities.frame(root)
+    acc, found = tables.published(tables.accuracies()), densities.frame()
     rows = []
     for c, part in _cells(acc[acc["space"] == "clean"]):
         if c["dataset"] == "cifar100":
@@ -55,7 +55,7 @@ def _mark(mark, quantity, c, part, values, below=None, above=None) -> dict:
         return {"mark": mark, "quantity": quantity, "where": "", "value": "not measured", "raised": "", "seeds": 0,
                 "reading": "", "runs": []}  # fmt: skip
     raised = sum(v < below if below is not None else v > above for v in values)
-    where = f"{tables.where(c)}, {c['pool']} pooling"
+    where = f"{tables.where(c)}, {pools.find(c['pool']).label}"
     low, high = min(values), max(values)
     return {"mark": mark, "quantity": quantity, "where": where,
             "value": f"{low:.3g}" + (f" to {high:.3g}" if len(values) > 1 else ""),

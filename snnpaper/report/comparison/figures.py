@@ -5,10 +5,10 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ...nets import data, pools
 from ...stats import FEW
-from ..plots import COLOURS, panels
-from ..tables import DATA, attack_text, network_text
-from ..trail.figures import POOLS
+from ..plots import COLOURS, panels, pool_style
+from ..tables import attack_text, network_text
 
 # One panel each: a threat model never shares an axis with another.
 SPACES = {
@@ -21,7 +21,7 @@ SPACES = {
 def differences(found: pd.DataFrame) -> Figure:
     """max − avg in points with its 95 % interval, a row a cell and attack, a panel a threat model.
 
-    `found` is `tables.max_minus_avg`. Filled: interval over seeds and images; hollow: fewer than FEW
+    `found` is `tables.contrast`. Filled: interval over seeds and images; hollow: fewer than FEW
     seeds, over images alone.
     """
     clean = found[found["space"] == "clean"]
@@ -35,7 +35,7 @@ def differences(found: pd.DataFrame) -> Figure:
             colour = COLOURS[7] if d["space"] == "clean" else COLOURS[0]
             ax.errorbar(100 * mean, y, xerr=100 * half, fmt="o", ms=4, color=colour, capsize=2,
                         mfc=colour if d["seeds"] >= FEW else "white")  # fmt: skip
-            names.append(f"{DATA[d['dataset']]}, {network_text(d)}: {attack_text(d)}")
+            names.append(f"{data.TABLE[d['dataset']].label}, {network_text(d)}: {attack_text(d)}")
         ax.axvline(0, color="black", lw=0.8)
         ax.set_title(title, loc="left")
         ax.set_yticks(range(len(names)), names, fontsize=6.5)
@@ -52,10 +52,9 @@ def generalisation(learned: pd.DataFrame) -> Figure:
     """Test accuracy against the gap train − test, a mark a network, colours the pools, sizes the widths."""
     figure, (ax,) = panels(1, 1, (5.2, 3.0))
     for pool, part in learned.groupby("pool", sort=False):
-        colour, marker = POOLS[pool]
         sizes = 20 * part["width"] / 16
-        ax.scatter(100 * (part["train"] - part["test"]), 100 * part["test"], sizes, color=colour, marker=marker,
-                   alpha=0.8, label=f"{pool} pooling")  # fmt: skip
+        ax.scatter(100 * (part["train"] - part["test"]), 100 * part["test"], sizes, **pool_style(pool),
+                   alpha=0.8, label=pools.find(pool).label)  # fmt: skip
     ax.axvline(0, color="black", lw=0.8)
     ax.set(xlabel="gap between train and test accuracy (points)", ylabel="test accuracy (%)")
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
@@ -68,11 +67,10 @@ def depth(acc: pd.DataFrame) -> Figure:
     figure, axes = panels(1, len(whats), (2.6 * len(whats) + 0.8, 2.5))
     for ax, what in zip(axes, whats, strict=True):
         for pool, part in acc[acc["what"] == what].groupby("pool", sort=False):
-            colour, marker = POOLS[pool]
             part = part.sort_values("depth")
             error = [100 * (part["accuracy"] - part["low"]), 100 * (part["high"] - part["accuracy"])]
-            ax.errorbar(part["depth"], 100 * part["accuracy"], yerr=error, fmt=marker + "-", ms=5, lw=1, capsize=2,
-                        color=colour, label=f"{pool} pooling")  # fmt: skip
+            ax.errorbar(part["depth"], 100 * part["accuracy"], yerr=error, **pool_style(pool), ms=5, lw=1, capsize=2,
+                        label=pools.find(pool).label)  # fmt: skip
         ax.set(title=what, xlabel="layers", xticks=[18, 34, 50], ylim=(0, None))
     axes[0].set_ylabel("accuracy (%)")
     axes[-1].legend(loc="upper left", bbox_to_anchor=(1, 1))
@@ -84,7 +82,7 @@ def defences(reported: pd.DataFrame, ours: pd.DataFrame) -> Figure:
 
     `reported` is `beside.defences`; `ours` has dataset, pool, clean, pgd, a row a network.
     """
-    datasets = [d for d in DATA if d in set(reported["dataset"]) | set(ours["dataset"])]
+    datasets = [d for d in data.TABLE if d in set(reported["dataset"]) | set(ours["dataset"])]
     figure, axes = panels(1, len(datasets), (3.4 * len(datasets) + 1.4, 2.9), sharey=True)
     for ax, dataset in zip(axes, datasets, strict=True):
         part = reported[reported["dataset"] == dataset]
@@ -92,9 +90,9 @@ def defences(reported: pd.DataFrame, ours: pd.DataFrame) -> Figure:
             some = part[part["adversarial"] == trained]
             ax.plot(some["clean"], some["pgd"], marker, color=COLOURS[7], mfc="white", ms=5, label=f"reported, {name}")
         for pool, some in ours[ours["dataset"] == dataset].groupby("pool", sort=False):
-            colour, shape = POOLS[pool]
-            ax.plot(some["clean"], some["pgd"], shape, color=colour, ms=5, label=f"measured here, {pool} pooling")
-        ax.set(title=DATA[dataset], xlabel="clean accuracy (%)")
+            label = f"measured here, {pools.find(pool).label}"
+            ax.plot(some["clean"], some["pgd"], **pool_style(pool), ls="", ms=5, label=label)
+        ax.set(title=data.TABLE[dataset].label, xlabel="clean accuracy (%)")
     axes[0].set_ylabel("PGD accuracy, 8/255,\npixel space (%)")
     handles = {label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     axes[-1].legend(handles.values(), handles.keys(), loc="upper left", bbox_to_anchor=(1, 1))

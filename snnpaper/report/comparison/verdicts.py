@@ -13,6 +13,7 @@ import pandas as pd
 import yaml
 
 from ...config import book
+from ...nets import data, pools
 from ...stats import FEW, one_run, over_seeds, over_seeds_and_images
 from .. import tables
 from ..trail import densities
@@ -86,23 +87,23 @@ def _cells() -> dict[str, dict]:
     """Accuracies by data set, network, pool and attack, as tables like the paper's have them; values unknown."""
     found = {}
     for dataset, depth in itertools.product(("cifar10", "cifar100", "cifar10dvs"), (18, 34, 50)):
-        for pool, what in itertools.product(("max", "avg"), ("clean", "fgsm", "pgd")):
+        for pool, what in itertools.product(tables.PAIR, ("clean", "fgsm", "pgd")):
             label = f"SEW-ResNet-{depth}"
             name = what if what == "clean" else what.upper()
-            text = f"{name} accuracy, {tables.DATA[dataset]}, {label}, {pool} pooling"
+            text = f"{name} accuracy, {data.TABLE[dataset].label}, {label}, {pools.find(pool).label}"
             entry = {"value": None, "source": None, "dataset": dataset, "label": label, "text": text}
             found[f"{what}_{pool}_{dataset}_sew{depth}"] = entry
     return found
 
 
-def comparisons(root: Path | None = None, values: Path | None = None) -> pd.DataFrame:
+def comparisons(values: Path | None = None) -> pd.DataFrame:
     """One row per number of the paper and cell of ours that speaks to it, published networks only.
 
     Columns: key, claim, paper, ours, seeds, images, where (cell and attack), scale, verdict, runs. Attacked
     accuracies are those of the published protocol in spike space, the paper's own; a number without any
     record of ours has one row that says so.
     """
-    known, acc = paper_values(values), tables.published(tables.accuracies(root))
+    known, acc = paper_values(values), tables.published(tables.accuracies())
     published = (acc["space"] == "spike") & (acc["protocol"] == "published")
     select = {"clean": acc["space"] == "clean"}
     select |= {method: published & (acc["method"] == method) for method in ("fgsm", "pgd")}
@@ -110,13 +111,13 @@ def comparisons(root: Path | None = None, values: Path | None = None) -> pd.Data
     for key, entry in known.items():
         what, *rest = key.split("_")
         if what == "pool" and rest == ["sparsity", "drop"]:
-            rows += _each(key, entry, _pool_density(root), [], _density_lost, "{:+.1f}")
-        elif what in select and rest and rest[0] in ("max", "avg"):
+            rows += _each(key, entry, tables.of(_pool_density()), [], _density_lost, "{:+.1f}")
+        elif what in select and rest and rest[0] in tables.PAIR:
             part = acc[select[what] & (acc["pool"] == rest[0])]
             rows += _each(key, entry, part, ["pool"], _accuracy, "{:.1f}")
         elif what in select and rest and rest[0] in ("gain", "loss"):
-            pools = ("avg", "max") if rest[0] == "gain" else ("max", "avg")
-            rows += _each(key, entry, acc[select[what]], [], functools.partial(_between, pools), "{:+.1f}")
+            pair = tables.PAIR[::-1] if rest[0] == "gain" else tables.PAIR
+            rows += _each(key, entry, tables.of(acc[select[what]]), [], functools.partial(_between, pair), "{:+.1f}")
     done = {r["key"] for r in rows}
     rows += [_row(k, v, "not measured", "", "", "", [], "") for k, v in known.items() if k not in done]
     order = list(known)
@@ -132,7 +133,7 @@ def printed_cells(rows: pd.DataFrame) -> pd.DataFrame:
     found: dict[tuple, list[dict]] = {}
     for row in rows[rows["key"].str.contains(r"_sew\d+$")].to_dict("records"):
         what, pool, dataset, depth = row["key"].split("_")
-        head = (tables.DATA[dataset], depth.replace("sew", "SEW-ResNet-"), pool)
+        head = (data.TABLE[dataset].label, depth.replace("sew", "SEW-ResNet-"), pool)
         cell, _, attack = row["where"].partition("; ")
         if "6/255" not in attack:
             found.setdefault(head, []).append(row | {"what": what, "cell": cell})
@@ -162,13 +163,13 @@ def _accuracy(p: pd.DataFrame) -> Estimate:
     return len(p), *over_seeds_and_images(np.stack(list(p["correct"]))), one_run(p["accuracy"])
 
 
-def _between(pools: tuple[str, str], p: pd.DataFrame) -> Estimate | None:
+def _between(pair: tables.Pair, p: pd.DataFrame) -> Estimate | None:
     """The accuracy with one pool minus that with the other, paired by seed and image."""
-    found = tables.max_minus_avg(p)
+    found = tables.contrast(p, pair)
     if not len(found):
         return None
     (d,) = found.to_dict("records")
-    return d["seeds"], d["difference"] if pools[0] == "max" else -d["difference"], d["half"], d["one_run"]
+    return d["seeds"], d["difference"], d["half"], d["one_run"]
 
 
 def _density_lost(p: pd.DataFrame) -> Estimate | None:
@@ -177,9 +178,9 @@ def _density_lost(p: pd.DataFrame) -> Estimate | None:
     return (len(lost), *over_seeds(lost), one_run(lost)) if len(lost) else None
 
 
-def _pool_density(root: Path | None) -> pd.DataFrame:
+def _pool_density() -> pd.DataFrame:
     """Gradient density at the pool's input, eval mode, of the trained published networks."""
-    found = densities.frame(root)
+    found = densities.frame()
     at = found[(found["state"] == "trained") & (found["mode"] == "eval") & (found["place"] == "sn1")]
     return tables.published(at).assign(space="gradient at the pool's input", protocol="sound", method="clean", eps=0)
 

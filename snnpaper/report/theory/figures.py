@@ -7,11 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from ...config import Run
 from ...measure.stem import PLACES
+from ...nets import pools
 from ...theory.bounds import level_44
-from ..plots import COLOURS
+from ..plots import COLOURS, pool_style
 
-POOL_STYLE = {"max": (COLOURS[0], "o"), "avg": (COLOURS[1], "s")}
 STEPS_BACK = PLACES[::-1]
 
 
@@ -22,11 +23,10 @@ def _panels(columns: int, size: tuple[float, float], rows: int = 1, **kwargs) ->
 
 def _style(record: dict, fresh: set) -> dict:
     """Colour, marker and (once per pool) label of a record."""
-    pool = record["config"]["pool"]
-    colour, marker = POOL_STYLE[pool]
-    label = None if pool in fresh else f"{pool} pool"
+    pool = Run.from_dict(record["config"]).pooling
+    label = None if pool in fresh else pools.find(pool).label
     fresh.add(pool)
-    return {"color": colour, "marker": marker, "label": label}
+    return pool_style(pool) | {"label": label}
 
 
 def ratio_cloud(l0: list[int], drawn: list[float], exact: list[float]) -> Figure:

@@ -6,14 +6,15 @@ measured in eval mode, on the same images, by exact zero.
 
 from __future__ import annotations
 
-from pathlib import Path
+import math
 
 import pandas as pd
 
 from ... import ledger
 from ...config import Run
+from ...nets import pools
 from ...stats import over_seeds
-from ..tables import CELL, cell, interval_text, reading, where
+from ..tables import CELL, PAIR, by_seed, cell, interval_text, reading, where
 from .densities import frame, weights
 
 PLACES = {"input": "input", "conv1": "conv1 out", "weights": "live weights"}  # column of `pairs`: name on a page
@@ -21,16 +22,16 @@ _SETTING = [k for k in CELL if k != "pool"]
 _COLUMNS = [*CELL, "seed", "run", "run without", *PLACES, *(f"{p} without" for p in PLACES), "n_weights"]
 
 
-def pairs(root: Path | None = None) -> pd.DataFrame:
+def pairs() -> pd.DataFrame:
     """One row a pair, in the order of `densities.weights`; no rows where no network has its counterpart.
 
     Columns: the cell and `run` of the network with decay, seed, "run without", n_weights (images for weights);
     and each of PLACES with decay and, as "<place> without", without: densities (fractions).
     """
-    linked, found = weights(root, trails=False).set_index("run"), frame(root)
+    linked, found = weights(trails=False).set_index("run"), frame()
     out = found[(found["mode"] == "eval") & (found["place"] == "conv1") & (found["state"] == "trained")]
     linked["conv1"] = out.set_index("run")["0"]  # of the layer's output, not of its kernel
-    runs = {r["name"]: Run.from_dict(r["config"]) for r in ledger.records("sparsity", root)}
+    runs = {r["name"]: Run.from_dict(r["config"]) for r in ledger.records("sparsity")}
     rows = []
     for name in linked.index:
         without = runs[name].but(weight_decay=0.0).name
@@ -63,15 +64,15 @@ def sentences(found: pd.DataFrame) -> list[str]:
             at_input = 100 * (part["input without"] - part["input"]).mean()
             size = f"{len(part)} seed{'' if len(part) == 1 else 's'}, n = {part['n_weights'].min()}"
             said.append(
-                f"{where(first)}, {pool} pooling: without weight decay {without:.1f} % of the live weights' gradient "
-                f"is non-zero, with it {with_:.1f} %, a difference of {more} points; at the input it is "
+                f"{where(first)}, {pools.find(pool).label}: without weight decay {without:.1f} % of the live weights' "
+                f"gradient is non-zero, with it {with_:.1f} %, a difference of {more} points; at the input it is "
                 f"{at_input:+.2f} points ({size}; {reading(first['scale'], len(part))})."
             )
-        wide = setting.pivot(index="seed", columns="pool", values=["weights without", "weights"]).dropna()
-        if setting["pool"].nunique() == 2 and len(wide):
-            gaps = [100 * (wide[k]["max"] - wide[k]["avg"]).mean() for k in ("weights without", "weights")]
+        gaps = [100 * by_seed(setting, k).mean() for k in ("weights without", "weights")]
+        if not math.isnan(gaps[0]):
+            one, other = (pools.find(pool).label.removesuffix(" pooling") for pool in PAIR)
             said.append(
-                f"{where(first)}: max minus average pooling is {gaps[0]:+.1f} points of the live weights' gradient "
+                f"{where(first)}: {one} minus {other} pooling is {gaps[0]:+.1f} points of the live weights' gradient "
                 f"without decay, {gaps[1]:+.1f} with."
             )
     return said or ["No network is recorded both with and without weight decay: nothing can be said."]

@@ -9,18 +9,19 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from pathlib import Path
 
 import pandas as pd
 
 from ... import ledger
 from ...config import Run
 from ...measure.trail import STAGES, STEM
+from ...nets import pools
+from ...nets.data import TABLE
 from ...nets.models import build
 from ...sparsity import THRESHOLDS, live_share
 from ...stats import over_seeds
 from .. import gaps
-from ..tables import CELL, cell, published
+from ..tables import CELL, PAIR, Pair, cell, of, published
 
 MEASURES = (*THRESHOLDS, "norm", "effective")
 BACKWARD = (*STAGES[::-1], *STEM[::-1])  # the places that trained and untrained records share
@@ -57,7 +58,7 @@ QUESTIONS: dict[str, dict[str, dict]] = {
 }
 
 
-def frame(root: Path | None = None) -> pd.DataFrame:
+def frame() -> pd.DataFrame:
     """One row a network, mode and layer, layers in the order of the backward pass (input last).
 
     `state` is trained or untrained; `place` names the stem's layers and the ends of the four stages alike in
@@ -65,7 +66,7 @@ def frame(root: Path | None = None) -> pd.DataFrame:
     """
     rows = []
     for kind, state in (("sparsity", "trained"), ("untrained", "untrained")):
-        for record in ledger.records(kind, root):
+        for record in ledger.records(kind):
             run, r = Run.from_dict(record["config"]), record["results"]
             head = {"run": run.name, **cell(run), "seed": run.seed, "state": state, "n": r["activation_n"]}
             for mode in ("eval", "train"):
@@ -86,19 +87,20 @@ def _places(layers: list[str]) -> dict[str, str]:
     return {name: known.get(name, "") for name in layers}
 
 
-def main_cell(found: pd.DataFrame, root: Path | None = None) -> pd.DataFrame:
-    """Rows of the trained published cell that has both pools, and of the same network untrained.
+def main_cell(found: pd.DataFrame, pair: Pair = PAIR) -> pd.DataFrame:
+    """Rows of two pools: the trained published cell that has both, and the same network untrained.
 
     Of several: one whose pools both have "trail" records, then the one with the most seeds, then the widest.
     Raises ValueError when no cell has both pools.
     """
+    found = of(found, pair)
     trained = published(found[found["state"] == "trained"])
     keys = [k for k in CELL if k != "pool"]
     ranked = []
     for values, part in trained.groupby(keys, sort=False):
         seeds = part.groupby("pool")["seed"].nunique()
         if len(seeds) == 2:
-            drawn = part.loc[[ledger.path("trail", run, root).exists() for run in part["run"]], "pool"].nunique()
+            drawn = part.loc[[ledger.path("trail", run).exists() for run in part["run"]], "pool"].nunique()
             ranked.append((drawn, seeds.min(), values[keys.index("width")], values))
     if not ranked:
         raise ValueError("no published network is recorded with both pools; allowed: a ledger with one cell of each")
@@ -119,7 +121,7 @@ def over(found: pd.DataFrame, by: list[str], measure: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*by, "mean", "half", "seeds", "n", "runs"])
 
 
-def ablation(question: str, found: pd.DataFrame, root: Path | None = None) -> pd.DataFrame:
+def ablation(question: str, found: pd.DataFrame) -> pd.DataFrame:
     """One row per setting of a question, state and pool; what is not recorded says how to record it.
 
     Columns: setting, pool, state, <place>_mean and _half for the stem's places (density, exact zero, eval
@@ -127,11 +129,9 @@ def ablation(question: str, found: pd.DataFrame, root: Path | None = None) -> pd
     command, cost.
     """
     rows, here = [], found[found["mode"] == "eval"]
-    configs = {
-        r["name"]: Run.from_dict(r["config"]) for k in ("sparsity", "untrained") for r in ledger.records(k, root)
-    }
+    configs = {r["name"]: Run.from_dict(r["config"]) for k in ("sparsity", "untrained") for r in ledger.records(k)}
     settings = QUESTIONS[question].items()
-    for (setting, changes), state, pool in itertools.product(settings, ("untrained", "trained"), ("max", "avg")):
+    for (setting, changes), state, pool in itertools.product(settings, ("untrained", "trained"), PAIR):
         wanted = Run.make("sweep", pool=pool, **changes)
         if state == "untrained" and set(changes) & set(_TRAINING):
             continue
@@ -139,7 +139,7 @@ def ablation(question: str, found: pd.DataFrame, root: Path | None = None) -> pd
         part = here[here["run"].isin(same) & (here["state"] == state)]
         row = {"setting": setting, "pool": pool, "state": state}
         if part.empty:
-            rows.append(row | {"seeds": 0, "runs": []} | _missing(wanted, state, root))
+            rows.append(row | {"seeds": 0, "runs": []} | _missing(wanted, state))
             continue
         for place in STEM:
             at = part[part["place"] == place]
@@ -159,29 +159,29 @@ def _alike(run: Run, wanted: Run, state: str) -> bool:
     return all(getattr(run, k) == v for k, v in wanted.to_dict().items() if k not in ignored)
 
 
-def _missing(wanted: Run, state: str, root: Path | None) -> dict[str, str]:
+def _missing(wanted: Run, state: str) -> dict[str, str]:
     if state == "trained":
-        return {"command": gaps.command(wanted), "cost": gaps.time_text(wanted, root)}
+        return {"command": gaps.command(wanted), "cost": gaps.time_text(wanted)}
     call = gaps.command(wanted).replace("snnpaper train", "snnpaper.measure.trail --untrained")
     return {"command": call, "cost": "under a minute"}
 
 
 @functools.cache
 def _live(run: Run) -> dict[str, float]:
-    return live_share(build(run))
+    return live_share(build(run), TABLE[run.dataset].shape)
 
 
-def weights(root: Path | None = None, trails: bool = True) -> pd.DataFrame:
+def weights(trails: bool = True) -> pd.DataFrame:
     """One row a trained network: cell, seed, density of the input gradient and of the live weights' gradient.
 
-    Eval mode, exact zero; by data set, cell and variant, max before avg. `input` is over the images of the
+    Eval mode, exact zero; by data set, cell and variant, pools in the table's order. `input` is over the images of the
     "sparsity" record; `weights` over those of the "trail" record where there is one (n_weights of 256), else, and
     for every network when not `trails`, of the "sparsity" record (32). "all weights" also counts the weights that
     meet padding only, and `live` is the share of the others.
     """
     rows = []
-    trail = {r["name"]: r["results"] for r in ledger.records("trail", root)} if trails else {}
-    for record in ledger.records("sparsity", root):
+    trail = {r["name"]: r["results"] for r in ledger.records("trail")} if trails else {}
+    for record in ledger.records("sparsity"):
         run, r = Run.from_dict(record["config"]), record["results"]
         layers, n = r["weight_eval"], r["weight_n"]
         if run.name in trail:
@@ -196,8 +196,9 @@ def weights(root: Path | None = None, trails: bool = True) -> pd.DataFrame:
                  "all weights": alive / total, "live": reached / total, "n_weights": n}  # fmt: skip
         rows.append({"run": run.name, **cell(run), "seed": run.seed, "n": r["activation_n"]} | found)
     table = pd.DataFrame(rows, columns=["run", *CELL, "seed", "n", *_WEIGHTS])
+    order = pools.ordered(table["pool"])
     by = [*(k for k in CELL if k != "pool"), "pool", "seed"]
-    return table.sort_values(by, ascending=[k != "pool" for k in by], ignore_index=True)
+    return table.sort_values(by, key=lambda c: c.map(order.index) if c.name == "pool" else c, ignore_index=True)
 
 
 def locate(target: float, found: pd.DataFrame) -> pd.DataFrame:
@@ -218,11 +219,11 @@ def locate(target: float, found: pd.DataFrame) -> pd.DataFrame:
         for (name, rule), threshold in itertools.product(places.items(), THRESHOLDS):
             at = part[rule].groupby("pool")[threshold].mean()
             head = {"where": name, "mode": mode, "threshold": threshold, "state": state}
-            points = 100 * (at["avg"] - at["max"])
+            points = 100 * (at[PAIR[1]] - at[PAIR[0]])
             rows.append(head | {"quantity": "points", "value": points})
-            if at["max"] < 1 - 1e-9:
-                rows.append(head | {"quantity": "relative to max's sparsity", "value": points / (1 - at["max"])})
-            rows.append(head | {"quantity": "relative to avg's density", "value": points / at["avg"]})
+            if (dense := at[PAIR[0]]) < 1 - 1e-9:
+                rows.append(head | {"quantity": f"relative to {PAIR[0]}'s sparsity", "value": points / (1 - dense)})
+            rows.append(head | {"quantity": f"relative to {PAIR[1]}'s density", "value": points / at[PAIR[1]]})
     table = pd.DataFrame(rows)
     table["off"] = table["value"] - target
     return table.sort_values("off", key=abs, kind="stable", ignore_index=True)

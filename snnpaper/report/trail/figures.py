@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import ConnectionPatch
 
+from ...nets import data, pools
 from ...sparsity import THRESHOLDS
-from ..plots import COLOURS, panels, pixels
-from ..tables import DATA, published
+from ..plots import COLOURS, beside, panels, pixels, pool_style
+from ..tables import published
 
-POOLS = {"max": (COLOURS[0], "o"), "avg": (COLOURS[1], "^")}
 LABELS = {"input": "input", "conv1": "conv1 out", "bn1": "bn1 out", "sn1": "pool in", "maxpool": "pool out"}
 
 
@@ -38,11 +38,10 @@ def backward_pass(rows: dict[str, pd.DataFrame], places: list[str]) -> Figure:
             ax = axes[2 * i + j]
             for (pool, state), part in found[found["mode"] == mode].groupby(["pool", "state"], sort=False):
                 part = part.set_index("place").reindex(places)
-                colour, marker = POOLS[pool]
-                line = "-" if state == "trained" else "--"
+                style, line = pool_style(pool), "-" if state == "trained" else "--"
                 ax.errorbar(range(len(places)), factor * part["mean"], yerr=factor * part["half"].fillna(0),
-                            fmt=marker + line, ms=4, lw=1, capsize=2, color=colour,
-                            mfc=colour if state == "trained" else "white", label=f"{pool}, {state}")  # fmt: skip
+                            **style, ls=line, ms=4, lw=1, capsize=2, label=f"{pool}, {state}",
+                            mfc=style["color"] if state == "trained" else "white")  # fmt: skip
             if i == 0:
                 ax.set_title(f"{mode} mode")
             if j == 0:
@@ -62,10 +61,9 @@ def every_layer(found: pd.DataFrame) -> Figure:
     figure, axes = panels(2, 1, (8.5, 4.4), sharex=True, sharey=True)
     for ax, mode in zip(axes, ("eval", "train"), strict=True):
         for pool, part in found[found["mode"] == mode].groupby("pool", sort=False):
-            colour, marker = POOLS[pool]
             x = range(len(part))
-            ax.errorbar(x, 100 * part["mean"], yerr=100 * part["half"].fillna(0), fmt=marker + "-", ms=3, lw=0.8,
-                        capsize=1, color=colour, label=f"{pool} pooling")  # fmt: skip
+            ax.errorbar(x, 100 * part["mean"], yerr=100 * part["half"].fillna(0), **pool_style(pool), ms=3, lw=0.8,
+                        capsize=1, label=pools.find(pool).label)  # fmt: skip
         ax.set(ylabel=f"non-zero (%), {mode}", ylim=(0, 105))
     layers = list(part["layer"])
     starts = [i for i, name in enumerate(layers) if name in ("layer4.1", "layer3.1", "layer2.1", "layer1.1")]
@@ -81,9 +79,8 @@ def thresholds(found: pd.DataFrame, places: list[str]) -> Figure:
     figure, axes = panels(1, len(places), (8.5, 2.4), sharey=True)
     for ax, place in zip(axes, places, strict=True):
         for (pool, mode), part in found[found["place"] == place].groupby(["pool", "mode"], sort=False):
-            colour, marker = POOLS[pool]
             ax.errorbar(range(len(part)), 100 * part["mean"], yerr=100 * part["half"].fillna(0), capsize=2, ms=4, lw=1,
-                        fmt=marker + ("-" if mode == "eval" else ":"), color=colour,
+                        **pool_style(pool), ls="-" if mode == "eval" else ":",
                         label=f"{pool}, {mode}")  # fmt: skip
         ax.set(title=_label(place), ylim=(0, 105))
         ax.set_xticks(range(len(THRESHOLDS)), THRESHOLDS, rotation=45, ha="right")
@@ -146,23 +143,23 @@ def _arrow(figure: Figure, start, end, over: bool = False) -> None:
 
 def ablation(rows: pd.DataFrame, places: list[str]) -> Figure:
     """Density per setting, a panel a place; filled: trained, hollow: untrained; bars: 95 % over seeds."""
-    settings = list(dict.fromkeys(rows["setting"]))
+    settings, names = list(dict.fromkeys(rows["setting"])), pools.ordered(rows["pool"])
     figure, axes = panels(1, len(places), (8.5, 0.42 * len(settings) + 1.1), sharey=True)
     for ax, place in zip(axes, places, strict=True):
         for _, row in rows[rows["seeds"] > 0].iterrows():
-            colour, marker = POOLS[row["pool"]]
-            y = settings.index(row["setting"]) + (-0.12 if row["pool"] == "max" else 0.12)
+            style = pool_style(row["pool"])
+            y = settings.index(row["setting"]) + beside(names.index(row["pool"]), len(names), 0.24)
             y += 0.06 if row["state"] == "trained" else -0.06
             half = row[f"{place}_half"]
-            ax.errorbar(100 * row[f"{place}_mean"], y, xerr=None if math.isnan(half) else 100 * half, fmt=marker, ms=5,
-                        color=colour, mfc=colour if row["state"] == "trained" else "white", capsize=2)  # fmt: skip
+            ax.errorbar(100 * row[f"{place}_mean"], y, xerr=None if math.isnan(half) else 100 * half, ls="", ms=5,
+                        **style, mfc=style["color"] if row["state"] == "trained" else "white", capsize=2)  # fmt: skip
         ax.set(title=_label(place), xlim=(-3, 105), xlabel="non-zero (%)")
         ax.grid(axis="y", lw=0.3)
     axes[0].set_yticks(range(len(settings)), settings)
     axes[0].invert_yaxis()
-    keys = [(pool, state) for pool in POOLS for state in ("trained", "untrained")]
-    handles = [Line2D([], [], ls="", marker=POOLS[p][1], color=POOLS[p][0],
-                      mfc=POOLS[p][0] if s == "trained" else "white") for p, s in keys]  # fmt: skip
+    keys = [(pool, state) for pool in names for state in ("trained", "untrained")]
+    handles = [Line2D([], [], ls="", **pool_style(p), mfc=pool_style(p)["color"] if s == "trained" else "white")
+               for p, s in keys]  # fmt: skip
     axes[-1].legend(handles, [f"{p}, {s}" for p, s in keys], loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
@@ -198,11 +195,12 @@ def chain(rows: pd.DataFrame) -> Figure:
     for ax, name in zip(axes, sets, strict=True):
         here = rows[rows["dataset"] == name]
         kept = here.index.isin(published(here).index)
-        for (pool, (colour, marker)), filled in itertools.product(POOLS.items(), (True, False)):
+        for pool, filled in itertools.product(pools.ordered(rows["pool"]), (True, False)):
+            style = pool_style(pool)
             part, kind = here[(here["pool"] == pool) & (kept == filled)], "published" if filled else "changed"
-            ax.plot(100 * part["input"], 100 * part["weights"], marker, ms=6, color=colour,
-                    mfc=colour if filled else "white", label=f"{pool}, {kind}")  # fmt: skip
-        ax.set(title=DATA[name], xlabel="non-zero in the input gradient (%)")
+            ax.plot(100 * part["input"], 100 * part["weights"], **style, ls="", ms=6,
+                    mfc=style["color"] if filled else "white", label=f"{pool}, {kind}")  # fmt: skip
+        ax.set(title=data.TABLE[name].label, xlabel="non-zero in the input gradient (%)")
     axes[0].set_ylabel("non-zero in the gradient\nof live weights (%)")
     axes[-1].legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
