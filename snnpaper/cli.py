@@ -1,0 +1,98 @@
+"""python -m snnpaper fetch | train | campaign | status"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import fields
+from pathlib import Path
+
+import torch
+
+from . import campaign as campaigns
+from . import command
+from .config import PROFILES, Run, add_arguments, check_device, parse
+from .measure.experiment import missing, run_all, train_stage
+from .nets import data
+from .nets.models import ENGINES
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m snnpaper", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    _add_fetch(commands.add_parser("fetch", help="download a data set and check its md5"))
+    _add_train(
+        commands.add_parser("train", help="train one network, attack it, measure it; resumes; records in results/")
+    )
+    _add_campaign(
+        commands.add_parser("campaign", help="compute what the ledger lacks of the grid; resumes after any stop")
+    )
+    _add_status(commands.add_parser("status", help="done, missing and cost of every cell of the grid"))
+    command.run(parser, argv, lambda args: args.work(args))
+
+
+def _add_fetch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("dataset", choices=[name for name, entry in data.TABLE.items() if entry.read and entry.folder])
+
+    def work(args: argparse.Namespace) -> None:
+        splits = data.load(args.dataset)
+        print(f"{args.dataset}: {', '.join(f'{len(v):,} {k}' for k, v in splits.items())} in {data.root()}")
+
+    parser.set_defaults(work=work)
+
+
+def _add_train(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--profile", default="demo", choices=PROFILES)
+    _add_device(parser)
+    parser.add_argument("--no-measure", action="store_true", help="stop after training")
+    parser.add_argument("--render", action="store_true", help="chapter 3 of this run, into rendered/")
+    parser.add_argument(
+        "--engine", default="fast", choices=ENGINES, help="plain: the reference neuron, no captured steps"
+    )
+    add_arguments(parser)
+
+    def work(args: argparse.Namespace) -> None:
+        run, device = parse({k: getattr(args, k) for k in ("profile", "device", *(f.name for f in fields(Run)))})
+        lacking = {"train"} & set(missing(run)) if args.no_measure else missing(run)
+        if not lacking:
+            print(f"{run.name} is recorded already; another --seed, or SNNPAPER_HOME elsewhere, computes anew")
+        else:
+            (train_stage if args.no_measure else run_all)(run, device, engine=args.engine)
+        if args.render and not missing(run):
+            print(campaigns.rendered(run))
+
+    parser.set_defaults(work=work)
+
+
+def _add_campaign(parser: argparse.ArgumentParser) -> None:
+    _add_grid(parser)
+    parser.add_argument("--block", default="", help="only the blocks with this in their name")
+    _add_device(parser)
+    parser.add_argument("--budget-minutes", type=float, default=math.inf)
+    parser.add_argument("--together", type=int, default=1, help="networks trained at once (for a GPU)")
+    parser.add_argument("--no-render", action="store_true", help="leave chapter 3 of each cell unrendered")
+
+    def work(args: argparse.Namespace) -> None:
+        check_device(args.device)
+        options = {"budget_minutes": args.budget_minutes, "together": args.together}
+        if not campaigns.run(args.grid, args.block, args.device, render_chapter=not args.no_render, **options):
+            parser.exit(1)  # something is left: a loop of short boxes can tell
+
+    parser.set_defaults(work=work)
+
+
+def _add_status(parser: argparse.ArgumentParser) -> None:
+    _add_grid(parser)
+    parser.set_defaults(work=lambda args: print(campaigns.status(args.grid)))
+
+
+def _add_grid(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--grid", type=Path, default=campaigns.GRID)
+
+
+def _add_device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+
+
+if __name__ == "__main__":
+    main()
