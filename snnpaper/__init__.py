@@ -9,8 +9,8 @@ The names below are imported when they are first used, so that none costs what i
 
 import os
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as typing has it, whose import would be most of the time
 if TYPE_CHECKING:
     from . import audit, config, ledger, stats, train, zoo
     from .attacks.standard import Attack, robust
@@ -25,16 +25,26 @@ for _name in ("SNNPAPER_HOME", "SNNPAPER_DATA"):
     if _given := os.environ.get(_name):
         os.environ[_name] = os.path.abspath(os.path.expanduser(_given))
 
-_INSIDE = {"Attack": "attacks.standard", "Run": "config", "data": "nets", "robust": "attacks.standard"}
+_WHERE = {
+    "Attack": "attacks.standard:Attack",
+    "Run": "config:Run",
+    "data": "nets.data",
+    "robust": "attacks.standard:robust",
+}
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str):
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name in _INSIDE:
-        value = getattr(import_module(f".{_INSIDE[name]}", __name__), name, None)
-        return value or import_module(f".{_INSIDE[name]}.{name}", __name__)
-    return import_module(f".{name}", __name__)
+    module, _, inside = _WHERE.get(name, name).partition(":")
+    try:
+        found = import_module(f".{module}", __name__)
+    except ModuleNotFoundError as err:
+        extra = "audit" if name == "audit" else "train"
+        raise ModuleNotFoundError(
+            f"snnpaper.{name} needs {err.name}: pip install 'snnpaper[{extra}]'", name=err.name
+        ) from err
+    return getattr(found, inside) if inside else found
 
 
 def __dir__() -> list[str]:

@@ -14,12 +14,12 @@ from pathlib import Path
 import yaml
 
 from . import cost, ledger
-from .config import PROFILES, Run, home
+from .config import PROFILES, Run, book, checkout, home
 from .measure import experiment
 from .nets import data
 from .train import Diverged, OutOfTime
 
-GRID = Path(__file__).resolve().parents[1] / "workflow" / "grid.yml"
+GRID = (checkout() or home()) / "workflow" / "grid.yml"  # of the checkout: an installed package has none
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def _all_cells(grid: Path) -> list[Cell]:
     try:
         blocks = yaml.safe_load(grid.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as err:
-        raise ValueError(f"the grid {grid} cannot be read: {err}") from None
+        raise ValueError(f"the grid {grid} cannot be read: {err}; --grid names another than a checkout's") from None
     if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
         raise ValueError(f"{grid.name} must be a list of blocks, each with block, profile, fixed, over")
     seen: set[str] = set()
@@ -173,12 +173,12 @@ def rendered(run: Run) -> str:
 
 def render(run: Run) -> Path:
     """Chapter 3 of a run, executed by papermill and drawn from its records: rendered/<name>.ipynb."""
-    book, out = GRID.parents[1] / "book", home() / "rendered" / f"{run.name}.ipynb"
+    out = home() / "rendered" / f"{run.name}.ipynb"
     out.parent.mkdir(parents=True, exist_ok=True)
     given = {k: v for k, v in run.to_dict().items() if v != getattr(Run.make("paper"), k)}
     parameters = [x for k, v in ({"profile": "paper"} | given).items() for x in ("-p", k, str(v))]
     papermill = [sys.executable, "-m", "papermill", "ch3.ipynb", str(out), *parameters, "--no-progress-bar"]
-    done = subprocess.run(papermill, cwd=book, capture_output=True, text=True)
+    done = subprocess.run(papermill, cwd=book(), capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"chapter 3 of {run.name} was not rendered:\n{done.stderr[-2000:]}")
     return out

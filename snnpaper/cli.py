@@ -1,4 +1,4 @@
-"""python -m snnpaper fetch | train | campaign | status"""
+"""The command line: `snnpaper` or `python -m snnpaper`, then what is to be done."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from pathlib import Path
 
 import torch
 
-from . import campaign as campaigns
-from . import command
+from . import command, ledger
 from .config import PROFILES, Run, add_arguments, check_device, parse
-from .measure.experiment import missing, run_all, train_stage
 from .nets import data
-from .nets.models import ENGINES
+from .stats import wilson
+
+# What trains and measures is imported by the commands that need it: the others work without its packages.
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m snnpaper", description=__doc__)
-    commands = parser.add_subparsers(required=True)
+    parser = argparse.ArgumentParser(
+        prog="python -m snnpaper",
+        description="Train, attack and measure spiking networks; records and networks are kept in results/ and zoo/.",
+        epilog="SNNPAPER_HOME is the folder of results/ and zoo/, SNNPAPER_DATA that of the data sets.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_fetch(commands.add_parser("fetch", help="download a data set and check its md5"))
     _add_train(
         commands.add_parser("train", help="train one network, attack it, measure it; resumes; records in results/")
@@ -42,40 +46,60 @@ def _add_fetch(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--profile", default="demo", choices=PROFILES)
+    parser.add_argument("--profile", default="demo", choices=PROFILES, help="default %(default)s")
     _add_device(parser)
     parser.add_argument("--no-measure", action="store_true", help="stop after training")
     parser.add_argument("--render", action="store_true", help="chapter 3 of this run, into rendered/")
     parser.add_argument(
-        "--engine", default="fast", choices=ENGINES, help="plain: the reference neuron, no captured steps"
+        "--engine",
+        default="fast",
+        help="fast, or plain: the reference neuron and no captured steps; default %(default)s",
     )
     add_arguments(parser)
 
     def work(args: argparse.Namespace) -> None:
+        from . import campaign
+        from .measure.experiment import missing, run_all, train_stage
+
         run, device = parse({k: getattr(args, k) for k in ("profile", "device", *(f.name for f in fields(Run)))})
         lacking = {"train"} & set(missing(run)) if args.no_measure else missing(run)
         if not lacking:
             print(f"{run.name} is recorded already; another --seed, or SNNPAPER_HOME elsewhere, computes anew")
         else:
             (train_stage if args.no_measure else run_all)(run, device, engine=args.engine)
+            print(_trained(run))
         if args.render and not missing(run):
-            print(campaigns.rendered(run))
+            print(campaign.rendered(run))
 
     parser.set_defaults(work=work)
+
+
+def _trained(run: Run) -> str:
+    """What came of a training, and where it is recorded."""
+    r = ledger.read("train", run.name)["results"]
+    low, high = wilson(round(r["test_accuracy"] * r["test_n"]), r["test_n"])
+    return (
+        f"test accuracy {100 * r['test_accuracy']:.1f} % [{100 * low:.1f}, {100 * high:.1f}], n = {r['test_n']:,}; "
+        f"recorded in {ledger.path('train', run.name)}"
+    )
 
 
 def _add_campaign(parser: argparse.ArgumentParser) -> None:
     _add_grid(parser)
     parser.add_argument("--block", default="", help="only the blocks with this in their name")
     _add_device(parser)
-    parser.add_argument("--budget-minutes", type=float, default=math.inf)
-    parser.add_argument("--together", type=int, default=1, help="networks trained at once (for a GPU)")
+    parser.add_argument("--budget-minutes", type=float, default=math.inf, help="stop after; default never")
+    parser.add_argument("--together", type=int, default=1, help="networks trained at once (for a GPU); default 1")
     parser.add_argument("--no-render", action="store_true", help="leave chapter 3 of each cell unrendered")
 
     def work(args: argparse.Namespace) -> None:
+        from . import campaign
+
         check_device(args.device)
         options = {"budget_minutes": args.budget_minutes, "together": args.together}
-        if not campaigns.run(args.grid, args.block, args.device, render_chapter=not args.no_render, **options):
+        if not campaign.run(
+            args.grid or campaign.GRID, args.block, args.device, render_chapter=not args.no_render, **options
+        ):
             parser.exit(1)  # something is left: a loop of short boxes can tell
 
     parser.set_defaults(work=work)
@@ -83,16 +107,19 @@ def _add_campaign(parser: argparse.ArgumentParser) -> None:
 
 def _add_status(parser: argparse.ArgumentParser) -> None:
     _add_grid(parser)
-    parser.set_defaults(work=lambda args: print(campaigns.status(args.grid)))
+
+    def work(args: argparse.Namespace) -> None:
+        from . import campaign
+
+        print(campaign.status(args.grid or campaign.GRID))
+
+    parser.set_defaults(work=work)
 
 
 def _add_grid(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--grid", type=Path, default=campaigns.GRID)
+    parser.add_argument("--grid", type=Path, metavar="FILE", help="default: workflow/grid.yml of the checkout")
 
 
 def _add_device(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-
-
-if __name__ == "__main__":
-    main()
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu",
+                        help="cpu, cuda or cuda:N; default here %(default)s")  # fmt: skip

@@ -21,6 +21,8 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, work: Work)
         work(args)
     except (ValueError, RuntimeError, OSError) as err:
         parser.exit(2, f"{parser.prog}: {err}\n")
+    except ModuleNotFoundError as err:
+        parser.exit(2, f"{parser.prog}: {err.name} is not installed; pip install 'snnpaper[train]'\n")
     except KeyboardInterrupt:
         parser.exit(130, "\nstopped; the same command goes on from what it has kept\n")
 

@@ -10,20 +10,35 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import platformdirs
 import torch
 
 from .nets import data, pools
 
 
+def checkout() -> Path | None:
+    """The checkout that this package lies in; None when it is installed without one."""
+    folder = Path(__file__).resolve().parents[1]
+    return folder if (folder / "pyproject.toml").exists() else None
+
+
 def home() -> Path:
-    """The folder of results/, zoo/ and the unfinished runs/: SNNPAPER_HOME, else the checkout."""
-    return Path(os.environ.get("SNNPAPER_HOME") or Path(__file__).resolve().parents[1])
+    """The folder of results/, zoo/ and the unfinished runs/: SNNPAPER_HOME, else the checkout, else the user's data."""
+    return Path(os.environ.get("SNNPAPER_HOME") or checkout() or platformdirs.user_data_dir("snnpaper"))
 
 
 def book() -> Path:
-    """The folder of the chapters: book/ of `home` where it has one, else the checkout's."""
-    own = home() / "book"
-    return own if own.exists() else Path(__file__).resolve().parents[1] / "book"
+    """The folder of the chapters: book/ of `home` where it has one, else the checkout's.
+
+    Raises FileNotFoundError where there is neither.
+    """
+    folders = [base / "book" for base in (home(), checkout()) if base]
+    for folder in folders:
+        if folder.exists():
+            return folder
+    raise FileNotFoundError(
+        f"the book is not in {' or '.join(map(str, folders))}: set SNNPAPER_HOME to a checkout of snnpaper"
+    )
 
 
 ALLOWED: dict[str, tuple] = {
@@ -197,16 +212,45 @@ def check_device(device: str) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser, leave_out: tuple[str, ...] = ()) -> None:
-    """An option for every field of Run but those left out; absent means None, "as the profile says"."""
+    """An option for every field of Run but those left out; absent means None, "as the profile says".
+
+    A name of several words is taken with _ and with -.
+    """
+    group = parser.add_argument_group("the run; what is not given is as --profile says")
     for f in fields(Run):
-        if f.name not in leave_out:
-            parser.add_argument(f"--{f.name}", type=_flag if f.type == "bool" else type(f.default), metavar="VALUE")
+        if f.name in leave_out:
+            continue
+        names = dict.fromkeys([f"--{f.name}", f"--{f.name.replace('_', '-')}"])
+        kind = _flag if isinstance(f.default, bool) else type(f.default)
+        group.add_argument(*names, dest=f.name, type=kind, metavar="VALUE", help=_help(f.name, f.default))
+
+
+def _help(name: str, default: Any) -> str:
+    """The values allowed for a field, its default and what the profiles set instead."""
+    changed = [
+        f"{profile} {changes[name]}" for profile, changes in PROFILES.items() if changes.get(name, default) != default
+    ]
+    return f"{_allowed(name)}; default {default}" + "".join(f", {x}" for x in changed)
 
 
 def _flag(text: str) -> bool:
     if text not in ("True", "False"):
         raise argparse.ArgumentTypeError(f"{text!r}; allowed: True, False")
     return text == "True"
+
+
+def _allowed(name: str) -> str:
+    """The values a field may take, in words."""
+    if name == "dataset":
+        return ", ".join(data.readable())
+    if name in ALLOWED:
+        return ", ".join(ALLOWED[name])
+    if name == "pool":
+        return pools.allowed()
+    if name == "count_include_pad":
+        return "True, False"
+    low, high = RANGE[name]
+    return f"{'whole numbers' if isinstance(low, int) else 'numbers'} from {low} to {high}"
 
 
 def _problem(name: str, value: Any) -> str | None:
@@ -216,14 +260,14 @@ def _problem(name: str, value: Any) -> str | None:
             return pools.find(value) and None
         except ValueError as err:
             return str(err)
-    if name == "dataset" or name in ALLOWED:
-        allowed = data.readable() if name == "dataset" else ALLOWED[name]
-        return None if value in allowed else f"{name} is {value!r}; allowed: {', '.join(allowed)}"
-    if name == "count_include_pad":
-        return None if isinstance(value, bool) else f"{name} is {value!r}; allowed: True, False"
-    low, high = RANGE[name]
-    whole = isinstance(low, int)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number and low <= value <= high and (not whole or value == int(value)):
-        return None
-    return f"{name} is {value!r}; allowed: {'whole numbers' if whole else 'numbers'} from {low} to {high}"
+    if name == "dataset":
+        fine = value in data.readable()
+    elif name in ALLOWED:
+        fine = value in ALLOWED[name]
+    elif name == "count_include_pad":
+        fine = isinstance(value, bool)
+    else:
+        low, high = RANGE[name]
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        fine = number and low <= value <= high and (isinstance(low, float) or value == int(value))
+    return None if fine else f"{name} is {value!r}; allowed: {_allowed(name)}"

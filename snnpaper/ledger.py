@@ -8,6 +8,7 @@ function of these files.
 from __future__ import annotations
 
 import base64
+import contextlib
 import functools
 import importlib.metadata
 import json
@@ -24,7 +25,11 @@ import torch
 
 from .config import Run, home
 
-_PACKAGES = ("torch", "torchvision", "spikingjelly", "torchattacks", "numpy", "snnpaper")
+# What computes numbers; a package that is absent computed none.
+_PACKAGES = (
+    "torch", "torchvision", "spikingjelly", "numba", "torchattacks", "adversarial-robustness-toolbox", "numpy",
+    "scipy", "scikit-learn", "snnpaper",
+)  # fmt: skip
 _REQUIRED = ("kind", "name", "config", "scale", "results", "provenance")
 
 
@@ -86,7 +91,7 @@ def read(kind: str, name: str) -> dict[str, Any]:
     try:
         record = json.loads(file.read_text())
     except FileNotFoundError:
-        raise LedgerError(f"no {kind} record of {name} in {file.parent.name}/") from None
+        raise LedgerError(f"no {kind} record of {name} in {file.parent}; SNNPAPER_HOME names another home") from None
     except json.JSONDecodeError as err:
         raise LedgerError(f"{kind}/{file.name} is not JSON: {err}") from None
     if missing := [k for k in _REQUIRED if k not in record]:
@@ -122,7 +127,7 @@ def provenance() -> dict[str, Any]:
     """Code version, packages and hardware, as they were when first asked for in this process."""
     return {
         "code": _code(),
-        "packages": {p: importlib.metadata.version(p) for p in _PACKAGES} | {"python": platform.python_version()},
+        "packages": _packages() | {"python": platform.python_version()},
         "hardware": hardware(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
@@ -139,14 +144,27 @@ def hardware() -> dict[str, Any]:
     return {"cpu": cpu, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu} | tf32
 
 
+def _packages() -> dict[str, str]:
+    """Versions of the packages that are installed, under the names one installs them by."""
+    versions = {}
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
+
+
 def _code() -> dict[str, Any]:
-    """Commit of the checkout and whether the module differs from it; None outside a checkout."""
+    """Commit of this project's checkout and whether the package differs from it; None outside a checkout.
+
+    A copy of the package in somebody else's repository, ignored there or not yet added, has no commit.
+    """
 
     def git(*args: str) -> str:
         command = ["git", "-C", str(Path(__file__).parent), *args]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--", "."))}
     except (OSError, subprocess.CalledProcessError):
         return {"commit": None, "dirty": None}

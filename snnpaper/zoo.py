@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from . import ledger
-from .config import Run, home
+from .config import Run, checkout, home
 from .nets.coded import CodedNet
 from .nets.data import Images
 from .stats import wilson
@@ -92,16 +92,17 @@ Licence: MIT.
 
 
 def load(name: str, device: str | torch.device = "cpu") -> tuple[Run, CodedNet]:
-    """The run and its coded network, in eval mode, by run name.
+    """The run and its coded network, in eval mode, by run name: from `home`, else from the checkout.
 
     Raises ledger.LedgerError without a training record and ZooError when the weights are absent or
     differ from the checksum in that record.
     """
-    record = ledger.read("train", name)
-    run = Run.from_dict(record["config"])
-    files = sorted(folder().glob(f"{name}.safetensors")) or sorted(folder().glob(f"{name}-*.safetensors"))
+    base = _base(name)
+    record = ledger.read("train", name, base / "results")
+    run, zoo = Run.from_dict(record["config"]), base / "zoo"
+    files = sorted(zoo.glob(f"{name}.safetensors")) or sorted(zoo.glob(f"{name}-*.safetensors"))
     if not files:
-        raise ZooError(f"no weights of {name} in zoo/; train them with `python -m snnpaper train` and its config")
+        raise ZooError(f"no weights of {name} in {zoo}; train them with `python -m snnpaper train` and its config")
     coded = CodedNet.of(run)
     try:
         coded.net.load_state_dict({k: v for f in files for k, v in load_file(f).items()})
@@ -110,6 +111,13 @@ def load(name: str, device: str | torch.device = "cpu") -> tuple[Run, CodedNet]:
     if sha256(coded.net) != record["provenance"]["weights_sha256"]:
         raise ZooError(f"the weights of {name} differ from the checksum in its record; fetch zoo/ again")
     return run, coded.to(device).eval()
+
+
+def _base(name: str) -> Path:
+    """The folder whose results/ and zoo/ hold a network: `home`, or the checkout when only that has its record."""
+    own, shipped = home(), checkout()
+    elsewhere = shipped and not ledger.path("train", name).exists()
+    return shipped if elsewhere and ledger.path("train", name, shipped / "results").exists() else own
 
 
 def _halves(net: nn.Module) -> dict[str, Tensor]:

@@ -231,7 +231,7 @@ def test_five_kills_end_as_an_undisturbed_campaign(tmp_path):
     file = demo(tmp_path / "g.yml", epochs=12)
     start = (
         "from snnpaper import experiment as e; e.ATTACKED_IMAGES = 20; "
-        "e._SPARSITY_IMAGES = {'activation': 8, 'weight': 2}; from snnpaper.__main__ import main; "
+        "e._SPARSITY_IMAGES = {'activation': 8, 'weight': 2}; from snnpaper.cli import main; "
         f"main(['campaign', '--grid', {str(file)!r}, '--no-render', '--device', 'cpu'])"
     )
     command = [sys.executable, "-c", start]

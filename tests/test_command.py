@@ -3,7 +3,7 @@
 import pytest
 
 from snnpaper import campaign, command, config, ledger
-from snnpaper.__main__ import main
+from snnpaper.cli import main
 from snnpaper.config import Run
 from snnpaper.measure import attacks as attacks
 from snnpaper.measure import trail as trail

@@ -2,12 +2,15 @@
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import yaml
 from book_build import address
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 META = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -49,27 +52,72 @@ def imported(folder: str) -> set[str]:
     return {INSTALLED_AS.get(name, name) for name in found - set(sys.stdlib_module_names) - own}
 
 
+def brought(*extras: str) -> set[str]:
+    """What an installation with these extras asks for by name; an extra may name others."""
+    listed = PROJECT["dependencies"] + [r for e in extras for r in PROJECT["optional-dependencies"][e]]
+    within = {e for r in listed if r.startswith("snnpaper[") for e in re.findall(r"\w+", r)[1:]}
+    return names(listed) - {"snnpaper"} | (brought(*within) if within else set())
+
+
 def test_environment_yml_leaves_the_list_to_pyproject():
     environment = load("environment.yml")
     python, pip, rest = environment["dependencies"]
     assert environment["name"] == PROJECT["name"]
     assert (python, pip) == (f"python={FLOOR}", "pip")
-    assert rest == {"pip": ["-e .[book,test]"]}
-    assert {"book", "test"} <= set(PROJECT["optional-dependencies"])
+    assert rest == {"pip": ["-e .[book,test,lint]"]}
+    assert {"book", "test", "lint"} <= set(PROJECT["optional-dependencies"])
 
 
 def test_what_is_imported_is_listed():
-    base = names(PROJECT["dependencies"])
-    extras = {k: names(v) for k, v in PROJECT["optional-dependencies"].items()}
-    assert imported("snnpaper") <= base
-    assert imported("book") <= base | extras["book"] | {"sphinx", "docutils"}
-    assert imported("tests") <= base | extras["book"] | extras["test"]
+    for folder in ("nets", "attacks", "measure"):
+        assert imported(f"snnpaper/{folder}") <= brought("train")
+    assert imported("snnpaper/audit") <= brought("audit")
+    assert imported("snnpaper") <= brought("book")
+    assert imported("book") <= brought("book") | {"sphinx", "docutils"}
+    assert imported("tests") <= brought("book", "test") | {"packaging"}  # which pytest brings
 
 
-def test_torch_comes_from_one_release():
-    pins = dict(r.split("==") for r in PROJECT["dependencies"] if "==" in r)
-    assert pins["torch"] == pins["torchaudio"]
-    assert {"torch", "torchvision", "torchaudio", "spikingjelly", "torchattacks"} <= set(pins)
+def test_torch_is_a_range_for_users_and_one_release_for_the_book():
+    assert "torch>=2.6" in PROJECT["dependencies"]
+    assert not any("==" in r for r in PROJECT["dependencies"])
+    pins = dict(r.split("==") for r in PROJECT["optional-dependencies"]["book"] if "==" in r)
+    assert pins["torch"] == pins["torchaudio"] and set(pins) == {"torch", "torchvision", "torchaudio"}
+    light = {"torch", "torchattacks", "numpy", "scipy", "matplotlib", "safetensors", "platformdirs", "tqdm"}
+    assert brought("audit") == light
+
+
+def test_the_lock_has_what_pyproject_asks_for_with_hashes():
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    assert "://" not in text  # no index of anybody's
+    here = {"python_version": FLOOR, "python_full_version": f"{FLOOR}.0", "sys_platform": "linux"}
+    locked = {}
+    for entry in re.split(r"\n(?=\w)", text.strip()):
+        assert re.fullmatch(r"sha256:[0-9a-f]{64}", entry.split("--hash=")[-1].strip()), entry[:80]
+        requirement = Requirement(entry.split("\\\n")[0])
+        if requirement.marker is None or requirement.marker.evaluate(here):
+            locked[canonicalize_name(requirement.name)] = str(requirement.specifier).removeprefix("==")
+    extras = PROJECT["optional-dependencies"]
+    asked = PROJECT["dependencies"] + [r for e in ("audit", "train", "book", "test", "lint") for r in extras[e]]
+    for wanted in map(Requirement, asked):
+        if wanted.name != "snnpaper":
+            assert wanted.specifier.contains(locked[canonicalize_name(wanted.name)]), wanted
+
+
+def test_make_asks_for_the_lock_and_knows_folders_with_spaces(tmp_path):
+    asked = subprocess.run(["make", "-n", "env", f"VENV={tmp_path}/a b"], cwd=ROOT, capture_output=True, text=True)
+    assert "--require-hashes --requirements requirements.lock" in asked.stdout
+    assert f'"{tmp_path}/a b/bin/python" -m uv pip install' in asked.stdout
+    (tmp_path / "a b").mkdir()
+    (tmp_path / "a b" / ".installed").touch()
+    asked = subprocess.run(["make", "-n", "test", f"VENV={tmp_path}/a b"], cwd=ROOT, capture_output=True, text=True)
+    assert "pip install" not in asked.stdout and "-m pytest" in asked.stdout
+
+
+def test_ci_asks_for_style_and_types():
+    lint = (ROOT / "Makefile").read_text(encoding="utf-8").split("\nlint:")[1].split("\n\n")[0]
+    assert all(step in lint for step in ("ruff check", "ruff format --check", "mypy"))
+    assert "make lint\n" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "make lint\n" in (ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
 
 
 def test_python_floor_is_the_same_everywhere():
