@@ -24,15 +24,16 @@ GRID = (checkout() or home()) / "workflow" / "grid.yml"  # of the checkout: an i
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of the grid: its block, its profile and changes, and its run (None where data is absent)."""
+    """One cell of the grid: its block, its profile and what it changes."""
 
     block: str
     profile: str
     changes: tuple[tuple[str, object], ...]
 
     @property
-    def run(self) -> Run | None:
-        return None if self.absent else Run.make(self.profile, **dict(self.changes))
+    def run(self) -> Run:
+        """Raises ValueError where the data set cannot be trained on yet, as `absent` says."""
+        return Run.make(self.profile, **dict(self.changes))
 
     @property
     def absent(self) -> bool:
@@ -42,7 +43,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        if self.run:
+        if not self.absent:
             return self.run.name
         like = Run.make(self.profile, **dict(self.changes) | {"dataset": "cifar10"})
         return like.name.replace("cifar10", str(dict(self.changes)["dataset"]), 1).removesuffix(f"-{like.hash}")
@@ -59,7 +60,7 @@ class Cell:
 
     def missing(self) -> list[str]:
         """The kinds of record this cell lacks."""
-        return experiment.missing(self.run) if self.run else list(experiment.STAGES)
+        return list(experiment.STAGES) if self.absent else experiment.missing(self.run)
 
     def trains_beside(self, other: Cell) -> bool:
         """Whether it can be trained at once with another: of one data set, and rate coding draws from one stream."""

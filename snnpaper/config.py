@@ -101,6 +101,7 @@ class Run:
     precision: str = "fp32"
 
     def __post_init__(self) -> None:
+        f: Any
         problems = [problem for f in fields(self) if (problem := _problem(f.name, getattr(self, f.name)))]
         if problems:
             raise ValueError("; ".join(problems))

@@ -70,7 +70,8 @@ class _Adaptive:
     """An IF layer's forward pass with ASSG's backward: a sharpness by neuron and step, from past |h - V_th|."""
 
     def __init__(self, neurons: IF) -> None:
-        self.neurons, self.mean, self.deviation = neurons, None, None
+        self.neurons = neurons
+        self.mean = self.deviation = torch.empty(0)  # of no batch yet
 
     def __call__(self, x: Tensor, norm: nn.BatchNorm2d | None = None) -> Tensor:
         x = x if norm is None else normed(x, norm)
@@ -79,7 +80,7 @@ class _Adaptive:
     def alpha(self, u: Tensor) -> Tensor:
         """Sharpness [T,...] for potentials u = h - V_th of one batch; the statistics belong to one batch's shape."""
         distance = u.abs()
-        if self.mean is None or self.mean.shape != u.shape:
+        if self.mean.shape != u.shape:
             self.mean, self.deviation = torch.ones_like(u), torch.zeros_like(u)
         self.mean = DECAY * self.mean + (1 - DECAY) * distance
         self.deviation = DECAY * self.deviation + (1 - DECAY) * (distance - self.mean).abs()

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 def step_sizes(eps: float, steps: int) -> list[float]:
     """The fixed schedule: eps, halved after stretches of 22 % of the steps, then 3 % less each, at least 6 %."""
-    sizes, size, stretch = [], eps, max(int(0.22 * steps), 1)
+    sizes: list[float] = []
+    size, stretch = eps, max(int(0.22 * steps), 1)
     while len(sizes) < steps:
         sizes += [size] * stretch
         size, stretch = size / 2, max(stretch - int(0.03 * steps), int(0.06 * steps), 1)

@@ -199,6 +199,6 @@ def _along(model: nn.Module, x: Tensor, y: Tensor, size: float) -> tuple[float, 
         return torch.cat([F.cross_entropy(model(a), b, reduction="none") for a, b in
                           zip(parts, y.split(50), strict=True)]) - start  # fmt: skip
 
-    random = [rise(torch.randn(x.shape, generator=generator).to(x).sign()) for _ in range(DIRECTIONS)]
-    along, random = rise(g.sign()), torch.stack(random).mean(0)
+    draws = [rise(torch.randn(x.shape, generator=generator).to(x).sign()) for _ in range(DIRECTIONS)]
+    along, random = rise(g.sign()), torch.stack(draws).mean(0)
     return float(along.mean()), float(random.mean()), float((along > random).float().mean())

@@ -8,6 +8,7 @@ Pixel space at one grey level, on the same images; every derivative with every o
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from torch import Tensor
 
@@ -24,7 +25,7 @@ CODE = "the code itself"
 DERIVATIVES = {"weighted twin": "weighted", "smoothed twin": "smoothed", CODE: None}
 PGD = "PGD: random start, all pixels"
 PLAIN, FULL = "all pixels, no momentum", "half of the pixels, momentum"  # FULL is level search's own
-OPTIMISERS = {PLAIN: {"share": 1.0, "decay": 0.0}, FULL: {}}
+OPTIMISERS: dict[str, dict[str, Any]] = {PLAIN: {"share": 1.0, "decay": 0.0}, FULL: {}}
 
 
 def robust(coded: CodedNet, images: Images) -> dict[tuple[str, str], Tensor]:

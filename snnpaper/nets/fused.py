@@ -101,11 +101,12 @@ def _gathered(x: Tensor, norm: nn.BatchNorm2d) -> tuple[np.ndarray, np.ndarray]:
     kernels.moments(flat, sums)
     mean, square = _by_channel(sums, channels) / n
     var = np.maximum(square - mean**2, 0)
+    assert norm.num_batches_tracked is not None and norm.running_mean is not None and norm.running_var is not None
     norm.num_batches_tracked += 1
     momentum = 1 / norm.num_batches_tracked.item() if norm.momentum is None else norm.momentum
     for running, now in ((norm.running_mean, mean), (norm.running_var, var * n / max(n - 1, 1))):
-        running = running.numpy()
-        running += momentum * (now - running)
+        kept = running.numpy()
+        kept += momentum * (now - kept)
     return mean, var
 
 
@@ -123,7 +124,8 @@ def _by_channel(sums: np.ndarray, channels: int) -> np.ndarray:
     return sums.sum(0).reshape(2, -1, channels).sum(1)
 
 
-def _double(t: Tensor) -> np.ndarray:
+def _double(t: Tensor | None) -> np.ndarray:
+    assert t is not None  # of a BatchNorm that keeps running statistics, as all here do
     return t.detach().numpy().astype(np.float64)
 
 

@@ -30,6 +30,8 @@ class Conv2d(nn.Conv2d):
     given the pixels it meets: left to itself, oneDNN writes beyond its buffers there (uxlfoundation/oneDNN#6035).
     """
 
+    padding: tuple[int, int]
+
     def forward(self, x: Tensor) -> Tensor:
         (down, right), sides = self.stride, x.shape[-2:]
         if self.kernel_size == (1, 1) and self.padding == (0, 0) and self.in_channels < 8:
@@ -124,6 +126,11 @@ class SpikingResNet(nn.Module):
     ValueError on another arch, skip, neuron, precision, pool or surrogate.
     """
 
+    layer1: nn.Sequential
+    layer2: nn.Sequential
+    layer3: nn.Sequential
+    layer4: nn.Sequential
+
     def __init__(
         self,
         num_classes: int,
@@ -187,4 +194,4 @@ def build(run: Run, engine: str = "fast") -> SpikingResNet:
             data.TABLE[run.dataset].classes, run.arch, run.width, run.pooling, run.skip, run.neuron, run.surrogate,
             run.alpha, run.precision, engine == "plain", data.TABLE[run.dataset].shape[0],
         )  # fmt: skip
-    return net if engine == "plain" else net.to(memory_format=torch.channels_last)
+    return net if engine == "plain" else net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

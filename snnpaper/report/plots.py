@@ -8,6 +8,7 @@ under a figure and its alternative text belong to the chapter. Here: the style a
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import seaborn as sns
 from matplotlib.figure import Figure
@@ -40,7 +41,7 @@ def use_style() -> None:
     except ImportError:  # no notebook here
         return
     if shell := get_ipython():
-        inline = InlineBackend.instance(parent=shell)
+        inline: Any = InlineBackend.instance(parent=shell)
         inline.shell, inline.print_figure_kwargs = shell, SAVE
         inline.figure_formats = {"svg"}
 

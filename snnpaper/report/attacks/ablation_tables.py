@@ -55,7 +55,7 @@ def worth() -> pd.DataFrame:
     """
     table: dict[str, dict[str, str]] = {}
     for network, what, weaker, stronger in _pairs():
-        points = interval_text(*stats.over_seeds_and_images([weaker * 1.0 - stronger]))
+        points = interval_text(*stats.over_seeds_and_images((weaker * 1.0 - stronger)[None]))
         table.setdefault(what, {"fewer stand by (points)": what})[network] = points
     return pd.DataFrame(table.values())
 
@@ -66,7 +66,7 @@ def largest() -> str:
     for _, what, weaker, stronger in _pairs():
         points.setdefault(what, []).append(100 * (weaker.mean() - stronger.mean()))
     means = {what: sum(values) / len(values) for what, values in points.items()}
-    most = max(means, key=means.get, default=None)
+    most = max(means, key=means.__getitem__, default=None)
     return f"Most is taken away by {most}: {means[most]:.1f} points, mean over networks." if most else ""
 
 

@@ -29,10 +29,17 @@ def checks() -> pd.DataFrame:
 
     Before them, network by network: how many images were judged, and how many of these chance may move.
     """
-    heads = {f"images: the correct ones of the first {CHECKED}": lambda n: n, "of these chance may move": slack}
-    rows = [{"": name} | _listed(lambda report, f=f: f(report["n"])) for name, f in heads.items()]
+    heads: dict[str, Callable[[int], int]] = {
+        f"images: the correct ones of the first {CHECKED}": lambda n: n,
+        "of these chance may move": slack,
+    }
+    rows = [{"": name} | _listed(_of_n(f)) for name, f in heads.items()]
     table = _count(lambda report: [(c["name"], c["passed"]) for c in report["checks"]])
     return pd.concat([pd.DataFrame(rows), table], ignore_index=True) if len(table) else table
+
+
+def _of_n(f: Callable[[int], int]) -> Callable[[dict], int]:
+    return lambda report: f(report["n"])
 
 
 def signs() -> pd.DataFrame:
@@ -43,7 +50,7 @@ def signs() -> pd.DataFrame:
     """
     table = _count(lambda report: list(report["signs"].items()))
     for i, name in enumerate(table[""] if len(table) else ()):
-        for column, images in _listed(lambda report, name=name: showing(report)[name]).items():
+        for column, images in _listed(_images(name)).items():
             table.loc[i, column] += f" ({images})"
     if not len(table):
         return table
@@ -52,13 +59,17 @@ def signs() -> pd.DataFrame:
     return pd.concat([table, strict, pd.DataFrame([verdicts])], ignore_index=True)
 
 
+def _images(name: str) -> Callable[[dict], int]:
+    return lambda report: showing(report)[name]
+
+
 def showing(report: dict) -> dict[str, int]:
     """How many images show each warning sign, from the evidence of a report: the counts that the rules compare.
 
     Of "a larger radius does not help" it is the most that stand again at the next larger radius.
     """
     said = {c["name"]: c["evidence"] for c in report["checks"]}
-    single, many = re.match(r"(\d+) stand after one step, (\d+) after", said["iterative beats single step"]).groups()
+    ((single, many),) = re.findall(r"^(\d+) stand after one step, (\d+) after", said["iterative beats single step"])
     beaten = {k: int(v) for k, v in re.findall(r"([^,;]+): (\d+)", said["white box beats black box"])}
     beaten = {k.strip(): v for k, v in beaten.items()}
     by_radius = [int(v) for v in re.findall(r"/255: (\d+)", said["larger radius"])]

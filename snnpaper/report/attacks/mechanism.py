@@ -95,8 +95,8 @@ def regress(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     draws = []
     for _ in range(DRAWS):
         chosen = rng.integers(len(runs), size=len(runs))
-        rows = np.concatenate([rng.choice(runs[i], len(runs[i])) for i in chosen])
-        draws.append(measured(frame.loc[rows]))
+        picked = np.concatenate([rng.choice(runs[i], len(runs[i])) for i in chosen])
+        draws.append(measured(frame.loc[picked]))
     low, high = np.percentile(draws, [2.5, 97.5], axis=0)
     point, k = measured(frame), len(every)
 

@@ -87,14 +87,14 @@ def _sparsity_claims(found: pd.DataFrame) -> list[dict]:
     for claim, question, more, less in _MORE_SPARSE:
         table = densities.ablation(question, found).set_index(["setting", "state"])
         for place, name in (("input", "the input gradient"), ("conv1", "conv1's output")):
-            row = None
+            row: dict = {}
             for state in ("trained", "untrained"):
                 sets = [table.loc[(setting, state)] for setting in (more, less)]
                 runs = [{r for names in s["runs"] for r in names} for s in sets]
                 at = found[(found["place"] == place) & (found["mode"] == "eval") & (found["state"] == state)]
                 one, other = (at[at["run"].isin(r)].set_index(["pool", "seed"])["0"] for r in runs)
                 pairs = (other - one).dropna()  # less dense is more sparse
-                if row is None or (row["ours"] == "not measured" and len(pairs)):
+                if not row or (row["ours"] == "not measured" and len(pairs)):
                     used = at[at["run"].isin(runs[0] | runs[1])]
                     label = f"sparsity at {name}, {more} minus {less}"
                     per_seed = pairs.groupby("seed").mean()

@@ -213,7 +213,7 @@ def _each(
         low, high = _range(entry["value"])
         word = (
             ""
-            if low is None
+            if low is None or high is None
             else verdict(low, high, mean, half, single, seeds, cell["scale"], quantity is not _accuracy)
         )
         if word and entry.get("dataset", cell["dataset"]) != cell["dataset"]:

@@ -125,9 +125,9 @@ def vacuity(row_densities: dict[str, float], records: list[dict]) -> Figure:
     """Where Theorem 4.4 says something (below a line), and, from records, where networks and rows stand."""
     figure, ((map_, rows),) = _panels(2, (8.5, 3.4))
     x = np.geomspace(0.05, 20, 100)
-    for (name, density), style in zip(row_densities.items(), ("-", "--", ":"), strict=True):
+    for (name, density), dashes in zip(row_densities.items(), ("-", "--", ":"), strict=True):
         line = [1 / level_44(T=1, spike_rate=1, row_density=density, gradient_density=1) / v for v in x]
-        map_.plot(x, line, style, color="black", lw=1, label=name)
+        map_.plot(x, line, dashes, color="black", lw=1, label=name)
     fresh: set[str] = set()
     rows.plot(np.geomspace(0.1, 1), np.geomspace(0.1, 1), color="black", lw=0.8)
     rows.axvline(1, color="black", lw=0.8, ls="--")

@@ -54,9 +54,9 @@ def by_space(records: list[dict]) -> pd.DataFrame:
         small = part.loc[judged > 0, "eps"].min()
         here = part["eps"] == small
         values = (small, max(judged[here], default=0.0), max(part.loc[here, "refuted"], default=0.0))
-        values += _largest(part, "refuted") + _largest(part, "not judged")
+        largest = _largest(part, "refuted") + _largest(part, "not judged")
         head = (space, part["network"].nunique(), part["images"].min())
-        rows.append(dict(zip(_SUMMARY, head + values, strict=True)))
+        rows.append(dict(zip(_SUMMARY, head + values + largest, strict=True)))
     return pd.DataFrame(rows, columns=_SUMMARY)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -136,9 +137,9 @@ def trail(maps: dict[str, dict[str, np.ndarray]], places: list[str], image: int 
 def _arrow(figure: Figure, start, end, over: bool = False) -> None:
     """An arrow between two panels; `over`: the skip, an arc above the row."""
     a, b = ((0.5, 1.0), (0.5, 1.0)) if over else ((1.0, 0.5), (0.0, 0.5))
-    bend = {"connectionstyle": "arc3,rad=-0.12", "ls": "--"} if over else {}
-    style = {"arrowstyle": "-|>", "mutation_scale": 7, "lw": 0.8, "shrinkA": 1, "shrinkB": 1, "color": "black"}
-    figure.add_artist(ConnectionPatch(a, b, "axes fraction", "axes fraction", axesA=start, axesB=end, **style, **bend))
+    bend: dict[str, Any] = {"connectionstyle": "arc3,rad=-0.12", "ls": "--"} if over else {}
+    style = bend | {"arrowstyle": "-|>", "mutation_scale": 7, "lw": 0.8, "shrinkA": 1, "shrinkB": 1, "color": "black"}
+    figure.add_artist(ConnectionPatch(a, b, "axes fraction", "axes fraction", axesA=start, axesB=end, **style))
 
 
 def ablation(rows: pd.DataFrame, places: list[str]) -> Figure:
