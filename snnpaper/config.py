@@ -258,9 +258,10 @@ def _problem(name: str, value: Any) -> str | None:
     """What is wrong with one value and what is allowed, or None."""
     if name == "pool":
         try:
-            return pools.find(value) and None
+            pools.find(value)
         except ValueError as err:
             return str(err)
+        return None
     if name == "dataset":
         fine = value in data.readable()
     elif name in ALLOWED:

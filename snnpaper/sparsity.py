@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from .nets.coded import CodedNet, evaluated
 from .nets.data import Images
-from .nets.hooks import tensors_at
+from .nets.hooks import gradient, tensors_at
 from .nets.models import Block
 from .nets.neurons import IF
 
@@ -30,7 +30,7 @@ def measures(g: Tensor) -> dict[str, Tensor]:
     """
     size = g.flatten(1).abs().double()
     top = size.amax(1, keepdim=True)
-    bounds = {"0": 0.0, "1e-12": 1e-12, "1e-8": 1e-8, "1e-6 max": 1e-6 * top}
+    bounds: dict[str, float | Tensor] = {"0": 0.0, "1e-12": 1e-12, "1e-8": 1e-8, "1e-6 max": 1e-6 * top}
     l1, l2 = size.sum(1), size.square().sum(1)
     out = {t: (size > bounds[t]).double().mean(1) for t in THRESHOLDS}
     return out | {"norm": l2.sqrt(), "effective": torch.where(l2 > 0, l1.square() / l2, 0.0)}
@@ -53,7 +53,7 @@ def activation_gradients(coded: CodedNet, images: Images, training: bool, batch_
             true_class(net(spikes), y).sum().backward()
             passed = {"input": spikes} | outputs
             for name, tensor in passed.items():
-                parts.setdefault(name, []).append(measures(_per_image(tensor.grad, coded.T, len(x))))
+                parts.setdefault(name, []).append(measures(_per_image(gradient(tensor), coded.T, len(x))))
     sizes = {name: _per_image(tensor, coded.T, len(x))[0].numel() for name, tensor in passed.items()}
     return [{"layer": name, "kind": kinds[name], "size": sizes[name]} | _summary(parts[name]) for name in passed]
 
@@ -86,7 +86,7 @@ def live_share(net: nn.Module, shape: tuple[int, ...]) -> dict[str, float]:
         kernel = torch.ones(1, 1, *conv.kernel_size, requires_grad=True)
         one = torch.ones(1, 1, *inputs[name].shape[-2:])
         F.conv2d(one, kernel, stride=conv.stride, padding=conv.padding).sum().backward()
-        live[f"{name}.weight"] = (kernel.grad != 0).float().mean().item()
+        live[f"{name}.weight"] = gradient(kernel).ne(0).float().mean().item()
     return live
 
 

@@ -75,7 +75,7 @@ class Trainer:
         if self._path and self._path.exists():
             self._restore()
         self._batches: Iterator | None = None
-        self._captured = None
+        self._captured: Captured | None = None
         self._capture = self.images.x.is_cuda and engine == "fast"
 
     @property
@@ -144,6 +144,7 @@ class Trainer:
         self.sums = torch.zeros_like(self.sums)
 
     def _restore(self) -> None:
+        assert self._path is not None
         state = torch.load(self._path, map_location=self.images.x.device, weights_only=True)
         epoch, step, *_ = state["progress"]
         if (epoch, step) > (self.run.epochs, 0):  # of a longer training, which this one must not set back
@@ -204,8 +205,10 @@ def drawn_from(seed: int) -> Iterator[None]:
 
 def optimiser_of(run: Run, coded: CodedNet) -> torch.optim.Optimizer:
     """Adam with the run's learning rate and (coupled) weight decay."""
-    options = {"betas": (0.9, 0.999), "weight_decay": run.weight_decay, "fused": True}
-    return torch.optim.Adam(coded.parameters(), lr=run.lr, capturable=next(coded.parameters()).is_cuda, **options)
+    return torch.optim.Adam(
+        coded.parameters(), lr=run.lr, betas=(0.9, 0.999), weight_decay=run.weight_decay, fused=True,
+        capturable=next(coded.parameters()).is_cuda,
+    )  # fmt: skip
 
 
 def train_step(coded: CodedNet, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor) -> Tensor:

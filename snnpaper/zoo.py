@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -16,6 +17,7 @@ from .nets.coded import CodedNet
 from .nets.data import Images
 from .stats import wilson
 
+Net = TypeVar("Net", bound=nn.Module)
 _SHARD = 15 * 2**20  # bytes; a file of a source tree should stay small
 
 
@@ -27,7 +29,7 @@ def folder() -> Path:
     return home() / "zoo"
 
 
-def round_(net: nn.Module) -> nn.Module:
+def round_(net: Net) -> Net:
     """Round all floating-point weights and buffers to what 16 bits hold, in place."""
     with torch.no_grad():
         for tensor in net.state_dict().values():
@@ -44,7 +46,7 @@ def sha256(net: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def origin(coded: CodedNet, images: Images) -> dict[str, str]:
+def origin(coded: CodedNet, images: Images) -> dict[str, Any]:
     """What a measurement follows from, for its record: checksums of the network and of the images."""
     return {"weights_sha256": sha256(coded.net), "data_sha256": images.sha256}
 
@@ -115,9 +117,10 @@ def load(name: str, device: str | torch.device = "cpu") -> tuple[Run, CodedNet]:
 
 def _base(name: str) -> Path:
     """The folder whose results/ and zoo/ hold a network: `home`, or the checkout when only that has its record."""
-    own, shipped = home(), checkout()
-    elsewhere = shipped and not ledger.path("train", name).exists()
-    return shipped if elsewhere and ledger.path("train", name, shipped / "results").exists() else own
+    for base in (home(), checkout()):
+        if base and ledger.path("train", name, base / "results").exists():
+            return base
+    return home()
 
 
 def _halves(net: nn.Module) -> dict[str, Tensor]:

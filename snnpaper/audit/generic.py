@@ -34,7 +34,7 @@ def audit(model: nn.Module, x: Tensor, y: Tensor, eps: float, classes: int) -> d
         report = checks.report(evidence(model, x, y, eps, classes, stored=stored))
     rows = [{k: r[k] for k in ("name", "kind")} | {"attacked": int(r["attacked"].sum()),
             "fooled": int((r["attacked"] & ~r["correct"]).sum())} for r in outcome.rows]  # fmt: skip
-    head = {"n": len(y), "eps": eps}
+    head: dict = {"n": len(y), "eps": eps}
     for name, hits in (("clean", outcome.clean), ("robust", outcome.robust)):
         head |= {name: hits.float().mean().item(), f"{name}_interval": wilson(int(hits.sum()), len(hits))}
     return head | {"attacks": rows} | report

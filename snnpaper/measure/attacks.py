@@ -159,7 +159,7 @@ def _spread(values: Tensor, clean: Tensor) -> list[int]:
 
 def sources_of(run: Run) -> dict[str, CodedNet]:
     """Networks of zoo/ to transfer from: the same run with another seed, and a ReLU twin (of any scale)."""
-    found: dict[str, nn.Module] = {}
+    found: dict[str, CodedNet] = {}
     for name in (r["name"] for r in ledger.records("train")):
         other = Run.from_dict(ledger.read("train", name)["config"])
         same = other.but(seed=run.seed) == run and other.seed != run.seed

@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -134,15 +135,15 @@ def record_training(done: Trainer, splits: dict[str, Images], **how) -> CodedNet
     for split, images in splits.items():
         part = images.first(run.train_images).first(_TRAIN_CHECK) if split == "train" else images
         hits[split] = _clean(run, coded, part.to(done.sums.device))
-    results = {f"{split}_accuracy": h.float().mean().item() for split, h in hits.items()}
+    results: dict[str, Any] = {f"{split}_accuracy": h.float().mean().item() for split, h in hits.items()}
     results |= {f"{split}_n": len(h) for split, h in hits.items()}
     results |= {"test_correct": ledger.pack(hits["test"]), "curves": done.curves}
     if run.precision == "bf16":
         few = coded.encode(splits["validation"].first(64).to(done.sums.device).x)
         results["differing_spikes"] = differing_spikes(coded.net, few)
     zoo.save(run, coded.net)
-    checksums = {"weights_sha256": zoo.sha256(coded.net), "data_sha256": {k: v.sha256 for k, v in splits.items()}}
-    ledger.append("train", run, results, done.seconds, **checksums, **how)
+    how |= {"weights_sha256": zoo.sha256(coded.net), "data_sha256": {k: v.sha256 for k, v in splits.items()}}
+    ledger.append("train", run, results, done.seconds, **how)
     zoo.card(run)
     return coded
 
@@ -203,7 +204,8 @@ def sparsity_stage(run: Run, coded: CodedNet, test: Images) -> None:
     """Measure the gradients of the first test images in eval and in train mode; one record."""
     if ledger.path("sparsity", run.name).exists():
         return
-    began, results = time.monotonic(), {}
+    began = time.monotonic()
+    results: dict[str, Any] = {}
     for kind, measure in (("activation", sparsity.activation_gradients), ("weight", sparsity.weight_gradients)):
         images = test.first(_SPARSITY_IMAGES[kind])
         results[f"{kind}_n"] = len(images)

@@ -7,6 +7,7 @@ gradient is that of p_y divided by p_y (1 - p_y), so all supports are the same a
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from ..nets.coded import CodedNet
 from ..nets.data import Images
-from ..nets.hooks import tensors_at
+from ..nets.hooks import gradient, tensors_at
 from ..nets.neurons import IF
 from ..theory.bounds import level_44
 from ..theory.chain import pull_back
@@ -42,14 +43,14 @@ def capture(coded: CodedNet, images: Images) -> tuple[dict[str, Tensor], dict[st
         return x if x.shape[:2] == spikes.shape[:2] else x.unflatten(0, spikes.shape[:2])
 
     values = {name: frames(x.detach()) for name, x in kept.items()}
-    gradients = {name: frames(x.grad) for name, x in kept.items()}
+    gradients = {name: frames(gradient(x)) for name, x in kept.items()}
     return values, gradients | {"conv1.weight": net.conv1.weight.grad.clone()}
 
 
-def transposes(net: nn.Module, values: dict[str, Tensor]) -> list:
+def transposes(net: Any, values: dict[str, Tensor]) -> list:
     """The stem as hand-written layers, each run on what the network really fed it."""
     bn, pool = net.bn1, MaxPool() if isinstance(net.maxpool, nn.MaxPool2d) else AvgPool()
-    layers = [
+    layers: list[Any] = [
         Conv(net.conv1.weight.detach(), 2, 3),
         Norm(bn.weight.detach(), (bn.running_mean, bn.running_var), bn.eps),
         Fire("atan", net.sn1.detach_reset),

@@ -24,7 +24,7 @@ from ..config import PROFILES, Run, add_arguments, parse
 from ..nets import data
 from ..nets.coded import CodedNet
 from ..nets.data import Images
-from ..nets.hooks import tensors_at
+from ..nets.hooks import gradient, tensors_at
 from ..sparsity import activation_gradients, live_share, true_class, weight_gradients
 
 IMAGES = 256
@@ -81,7 +81,7 @@ def _around_the_pool(coded: CodedNet, x: Tensor, y: Tensor) -> tuple[Tensor, Ten
     with tensors_at(pool, inputs=True) as before, tensors_at(pool) as after:
         true_class(coded(x), y).sum().backward()
     coded.zero_grad()
-    return before["pool"].detach(), before["pool"].grad, after["pool"].grad
+    return before["pool"].detach(), gradient(before["pool"]), gradient(after["pool"])
 
 
 def _first(top: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ def maps(coded: CodedNet, images: Images, places: tuple[str, ...]) -> dict[str, 
         true_class(coded.net(spikes), images.y).sum().backward()
     coded.zero_grad()
     for place in places:
-        g = (spikes if place == "input" else outputs[place]).grad
+        g = gradient(spikes if place == "input" else outputs[place])
         g = (g if g.ndim == 5 else g.unflatten(0, (coded.T, len(images)))).abs()
         out[f"{place} size"] = g.sum((0, 2)).half().numpy()
         out[f"{place} share"] = (g != 0).float().mean((0, 2)).half().numpy()
@@ -159,7 +159,7 @@ def _write_arrays(kind: str, run: Run, coded: CodedNet, images: Images) -> str:
     file.parent.mkdir(parents=True, exist_ok=True)
     with torch.random.fork_rng():
         torch.manual_seed(run.seed)
-        np.savez_compressed(file, **maps(coded, images, tuple(places)))
+        np.savez_compressed(file, allow_pickle=False, **maps(coded, images, tuple(places)))
     keep_images(run.dataset, images)
     return hashlib.sha256(file.read_bytes()).hexdigest()
 

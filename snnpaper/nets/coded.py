@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from abc import abstractmethod
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,6 @@ from torch import Tensor, nn
 from ..config import Run
 from .coding import BPDA, encode, encode_image, require_uint8
 from .data import TABLE, Images
-from .models import build
 
 SPACES = ("pixel", "spike")
 _BATCH = 250
@@ -25,6 +25,8 @@ class CodedNet(nn.Module):
     `coding.encode`. Rate coding draws its spikes from torch's global stream.
     """
 
+    net: Any  # whose layers are read by name where it is a SpikingResNet
+
     def __init__(self, net: nn.Module, coding: str, T: int, classes: int) -> None:
         super().__init__()
         self.net, self.coding, self.T, self.classes = net, coding, T, classes
@@ -32,6 +34,8 @@ class CodedNet(nn.Module):
     @classmethod
     def of(cls, run: Run, engine: str = "fast") -> CodedNet:
         """The network of a run with its initial weights; raises ValueError as `models.build` does."""
+        from .models import build  # with SpikingJelly and numba, which a network of other origin does without
+
         return cls(build(run, engine), run.coding, run.T, TABLE[run.dataset].classes)
 
     def encode(self, images: Tensor) -> Tensor:

@@ -26,3 +26,9 @@ def tensors_at(modules: Mapping[str, nn.Module], inputs: bool = False) -> Iterat
 
             hooks.enter_context(module.register_forward_hook(keep))
         yield found
+
+
+def gradient(of: Tensor) -> Tensor:
+    """The gradient that a backward pass left on a tensor."""
+    assert of.grad is not None
+    return of.grad

@@ -78,6 +78,7 @@ class Part:
         """This entry's gradient at the input x [N,C,H,W], from that at the output [N,C,h,w]."""
         if self.entry.backward:
             return self.entry.backward(x, grad, window, self.value)
+        assert self.entry.forward is not None  # an entry has one or the other
         return windows.pulled_back(self.entry.forward, x, grad, window, self.value, training)
 
 
@@ -197,10 +198,11 @@ class Pool(nn.Module):
         return self.choice.name
 
     def forward(self, x: Tensor) -> Tensor:
-        there = self.choice.there
+        there, own = self.choice.there, self.choice.there.entry.forward
+        assert own is not None  # `find` allows no other entry before the slash
 
         def forward(x: Tensor) -> Tensor:
-            return there.entry.forward(x, self.window, there.value, self.training)
+            return own(x, self.window, there.value, self.training)
 
         return forward(x) if self.choice.back == there else with_gradient(forward, self.choice.back, self.window, x)
 

@@ -6,8 +6,10 @@ every number that was obtained with it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .coded import evaluated
 from .hooks import tensors_at
@@ -15,7 +17,7 @@ from .neurons import IF
 
 
 @torch.no_grad()
-def differing_spikes(net: nn.Module, spikes: Tensor) -> dict[str, float]:
+def differing_spikes(net: Any, spikes: Tensor) -> dict[str, float]:
     """Share of each neuron layer's spikes that bfloat16 changes, for a spike train [T,N,3,H,W], in eval mode.
 
     "all" is the share over all layers. The network is left as it was.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -143,7 +144,7 @@ def _effect(key: str, effect: str, c: dict, found: dict[str, float], n: int) -> 
 
 
 # Deviations that need a network trained the other way, and what is changed.
-RETRAINED = {
+RETRAINED: dict[str, tuple[str, dict[str, Any]]] = {
     "decay": ("weight decay 0 minus 0.001", {"weight_decay": 0.0}),
     "bits": ("bits weighted by omega minus unweighted", {"coding": "weighted_phase"}),
     "padding": ("trained with padding left out minus counted", {"count_include_pad": False, "pool": "avg"}),
