@@ -38,7 +38,7 @@ class Cell:
     @property
     def absent(self) -> bool:
         """Whether it is of a data set that is in the table but that this version cannot read."""
-        entry = data.TABLE.get(dict(self.changes).get("dataset"))
+        entry = data.TABLE.get(str(dict(self.changes).get("dataset")))
         return entry is not None and entry.read is None
 
     @property

@@ -87,7 +87,12 @@ def append(kind: str, run: Run, results: dict[str, Any], seconds: float, **origi
 
 def read(kind: str, name: str) -> dict[str, Any]:
     """One record; raises LedgerError naming what is missing or unreadable."""
-    file = path(kind, name)
+    return read_file(path(kind, name))
+
+
+def read_file(file: Path) -> dict[str, Any]:
+    """The record of a file results/<kind>/<name>.json of any home; raises LedgerError as `read` does."""
+    kind, name = file.parent.name, file.stem
     try:
         record = json.loads(file.read_text())
     except FileNotFoundError:

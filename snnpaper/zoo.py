@@ -100,7 +100,7 @@ def load(name: str, device: str | torch.device = "cpu") -> tuple[Run, CodedNet]:
     differ from the checksum in that record.
     """
     base = _base(name)
-    record = ledger.read("train", name, base / "results")
+    record = ledger.read_file(_record(base, name))
     run, zoo = Run.from_dict(record["config"]), base / "zoo"
     files = sorted(zoo.glob(f"{name}.safetensors")) or sorted(zoo.glob(f"{name}-*.safetensors"))
     if not files:
@@ -118,9 +118,13 @@ def load(name: str, device: str | torch.device = "cpu") -> tuple[Run, CodedNet]:
 def _base(name: str) -> Path:
     """The folder whose results/ and zoo/ hold a network: `home`, or the checkout when only that has its record."""
     for base in (home(), checkout()):
-        if base and ledger.path("train", name, base / "results").exists():
+        if base and _record(base, name).exists():
             return base
     return home()
+
+
+def _record(base: Path, name: str) -> Path:
+    return base / "results" / "train" / f"{name}.json"
 
 
 def _halves(net: nn.Module) -> dict[str, Tensor]:

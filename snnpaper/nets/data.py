@@ -72,9 +72,10 @@ def load(dataset: str) -> dict[str, Images]:
     CIFAR's test split is the official one; validation is cut from the training images by a fixed shuffle, so the
     test set never chooses anything. Raises ValueError for an unknown name and DataUnavailable when it cannot be had.
     """
-    if dataset not in readable():
+    read = TABLE[dataset].read if dataset in TABLE else None
+    if not read:
         raise ValueError(f"dataset is {dataset!r}; allowed: {', '.join(readable())}")
-    whole, held = TABLE[dataset].read()
+    whole, held = read()
     order, n = _shuffle(len(whole)), TABLE[dataset].validation
     part = {"validation": order[:n], "train": order[n:]}
     return {k: Images(whole.x[i], whole.y[i]) for k, i in part.items()} | {"test": held}

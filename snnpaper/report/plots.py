@@ -61,7 +61,7 @@ def panels(rows: int, columns: int, size: tuple[float, float], **kwargs) -> tupl
     return figure, list(figure.subplots(rows, columns, squeeze=False, **kwargs).flat)
 
 
-def pool_style(pool: str) -> dict[str, str]:
+def pool_style(pool: str) -> dict[str, Any]:
     """Colour and marker of a pool in every figure, from the table of pools."""
     choice = pools.find(pool)
     return {"color": choice.colour, "marker": choice.mark}

@@ -93,7 +93,10 @@ def both_pools(part: pd.DataFrame, pair: Pair = PAIR) -> tuple[list[int], np.nda
     """The seeds that have both pools, and [seeds, images] right under each; None without such a seed."""
     one, other = (part[part["pool"] == pool].set_index("seed")["correct"] for pool in pair)
     seeds = sorted(set(one.index) & set(other.index))
-    return (seeds, *(np.stack([c[s] for s in seeds]).astype(int) for c in (one, other))) if seeds else None
+    if not seeds:
+        return None
+    first, second = (np.stack([c[s] for s in seeds]).astype(int) for c in (one, other))
+    return seeds, first, second
 
 
 def by_seed(part: pd.DataFrame, column: str, pair: Pair = PAIR) -> pd.Series:
