@@ -1,0 +1,180 @@
+"""The built book as a reader's browser shows it; after `make book`, by `make pages`.
+
+Needs _build/html and Chromium from the distribution's packages; skipped with a message where either is absent.
+"""
+
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import pytest
+
+BUILT = Path(__file__).resolve().parents[1] / "_build" / "html"
+SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
+THEMES = ("light", "dark")
+pytestmark = pytest.mark.browser
+
+# What is cut: content beyond the right edge of a box that neither shows nor scrolls to it. A table on a desktop must not
+# even need to scroll: a hidden column is a column nobody reads.
+LAYOUT = """
+(desktop) => {
+  const found = [], article = document.querySelector("article"), name = (e) => (e.textContent || e.tagName).trim().slice(0, 60);
+  const scrolls = (e) => ["auto", "scroll"].includes(getComputedStyle(e).overflowX);
+  if (document.documentElement.scrollWidth > innerWidth + 1)
+    found.push(`the page scrolls sideways: ${document.documentElement.scrollWidth} > ${innerWidth}`);
+  for (const e of article.querySelectorAll("table, mjx-container, svg, img, pre")) {
+    if (e.closest("mjx-container") && e.tagName !== "MJX-CONTAINER" || !e.getClientRects().length) continue;
+    const right = Math.max(e.getBoundingClientRect().right, ...[...e.children].map((c) => c.getBoundingClientRect().right));
+    for (let box = e; box && box !== document.body; box = box.parentElement) {
+      const edge = box.getBoundingClientRect().left + box.clientLeft + box.clientWidth;
+      if (scrolls(box) && box.clientWidth) {
+        if (desktop && e.tagName === "TABLE" && right > edge + 1) found.push(`hidden columns: ${name(e)}`);
+        break;
+      }
+      if (getComputedStyle(box).overflowX !== "visible" && box.clientWidth && right > edge + 1) {
+        found.push(`cut ${e.tagName}: ${name(e)}`);
+        break;
+      }
+    }
+  }
+  for (const e of article.querySelectorAll(".math")) if (!e.querySelector("mjx-container")) found.push(`not set: ${name(e)}`);
+  for (const e of article.querySelectorAll("mjx-merror")) found.push(`formula with an error: ${name(e)}`);
+  for (const e of article.querySelectorAll("img")) {
+    if (!(e.getAttribute("alt") || "").trim()) found.push(`no alternative text: ${e.getAttribute("src")}`);
+    if (!e.naturalWidth && e.loading !== "lazy") found.push(`not loaded: ${e.getAttribute("src")}`);
+  }
+  return found;
+}
+"""
+
+
+class _Targets(HTMLParser):
+    """The anchors of a page and the links of its article."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.anchors, self.links = set(), []
+
+    def handle_starttag(self, tag, attrs) -> None:
+        given = dict(attrs)
+        self.anchors |= {v for k in ("id", "name") if (v := given.get(k))}
+        if tag == "a" and given.get("href"):
+            self.links.append(given["href"])
+
+
+def targets(page: Path) -> _Targets:
+    parsed = _Targets()
+    parsed.feed(page.read_text(encoding="utf-8"))
+    return parsed
+
+
+def broken(folder: Path) -> list[str]:
+    """Links inside the book that lead nowhere."""
+    known = {page.resolve(): targets(page) for page in pages_of(folder)}
+    found = []
+    for page, parsed in known.items():
+        for link in parsed.links:
+            path, anchor = urldefrag(unquote(link))
+            if ":" in path.split("/")[0]:
+                continue  # another site
+            to = (page.parent / path).resolve() if path else page
+            if not to.exists():
+                found.append(f"{page.name}: {link} leads nowhere")
+            elif anchor and to in known and anchor not in known[to].anchors:
+                found.append(f"{page.name}: {link} names no anchor of {to.name}")
+    return found
+
+
+def pages_of(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.glob("*.html") if p.stem not in ("genindex", "search", "py-modindex"))
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not path:
+        pytest.skip("no Chromium: install your distribution's package `chromium`")
+    sync = pytest.importorskip("playwright.sync_api", reason="playwright is in the extra `browser`")
+    with sync.sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-background-networking"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def book():
+    if not (BUILT / "index.html").exists():
+        pytest.skip("the book is not built: `make book` first")
+    return BUILT
+
+
+def problems(browser, page: Path, size: str, theme: str, accessibility: bool = False) -> list[str]:
+    """What is wrong with one page at one size, in one theme."""
+    width, height = SIZES[size]
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
+    # the reader's choice of theme; without one the theme itself writes an error to the console
+    context.add_init_script(f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')")
+    found: list[str] = []
+    try:
+        tab = context.new_page()
+        tab.on("console", lambda m: found.append(f"console: {m.text}") if m.type == "error" else None)
+        tab.on("pageerror", lambda e: found.append(f"script: {e}"))
+        tab.goto(page.as_uri(), wait_until="load")
+        tab.wait_for_function("!window.MathJax?.startup?.promise || window.MathJax.startup.promise.then(() => true)")
+        tab.wait_for_timeout(100)
+        found += tab.evaluate(LAYOUT, size == "desktop")
+        if accessibility:
+            found += _violations(tab)
+    finally:
+        context.close()
+    return [f"{page.name}, {size}, {theme}: {text}" for text in found]
+
+
+def _violations(tab) -> list[str]:
+    """Serious findings of the accessibility checker axe in the article."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is in the extra `browser`")
+    result = axe.Axe().run(tab, context="article", options={"resultTypes": ["violations"]})
+    return [
+        f"axe {v['id']}: {v['nodes'][0]['html'][:120]} ({len(v['nodes'])})"
+        for v in result.response["violations"]
+        if v["impact"] in ("serious", "critical")
+    ]
+
+
+def test_links_and_anchors_resolve(book):
+    assert not broken(book)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("size", SIZES)
+def test_pages_as_they_are_seen(chromium, book, size, theme):
+    found = []
+    for page in pages_of(book):
+        found += problems(chromium, page, size, theme, accessibility=size == "desktop")
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "said"),
+    [
+        ('<p><a href="nowhere.html">x</a></p>', "leads nowhere"),
+        ('<p><a href="#nowhere">x</a></p>', "names no anchor"),
+        ('<p><img src="_static/none.png"></p>', "no alternative text"),
+        ('<div style="overflow:hidden"><div class="math">x<mjx-container style="display:block"><div '
+         'style="width:4000px">x</div></mjx-container></div></div>', "cut MJX-CONTAINER"),
+        ('<div style="overflow-x:auto"><table><tr><td style="min-width:4000px">x</td></tr></table></div>',
+         "hidden columns"),
+        ('<div style="width:4000px">x</div>', "scrolls sideways"),
+        ("<script>console.error('no')</script>", "console: no"),
+        ('<div class="math">\\\\[x\\\\]</div><mjx-merror></mjx-merror>', "not set"),
+        ('<p style="color:#eee;background:#fff">x</p>', "axe color-contrast"),
+    ],
+)  # fmt: skip
+def test_a_spoiled_page_is_seen(chromium, book, tmp_path, spoiled, said):
+    page = tmp_path / "index.html"
+    shutil.copytree(book / "_static", tmp_path / "_static")
+    text = (book / "glossary.html").read_text(encoding="utf-8")
+    page.write_text(text.replace("</article>", spoiled + "</article>", 1), encoding="utf-8")
+    found = broken(tmp_path) + problems(chromium, page, "desktop", "light", accessibility=True)
+    assert any(said in text for text in found), found
