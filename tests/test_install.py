@@ -55,17 +55,19 @@ def test_the_audit_needs_none_of_the_heavy_packages(tmp_path, installed):
     code = f"""
 import sys
 sys.modules |= dict.fromkeys({ABSENT})  # importing one of them fails
-from snnpaper import audit, cli
-try:
-    import snnpaper
-    snnpaper.train
-except ModuleNotFoundError as err:
-    print(err)
-cli.main(["status"])
+import snnpaper
+for name in snnpaper.__all__:
+    getattr(snnpaper, name)
+from snnpaper.cli import main
+main(["status"])
 """
     done = python(code, tmp_path, installed)
-    assert "pip install 'snnpaper[train]'" in done.stdout
-    assert done.returncode == 2 and "is not installed; pip install 'snnpaper[train]'" in done.stderr, done.stderr
+    assert done.returncode == 2 and "yaml is not installed; pip install 'snnpaper[train]'" in done.stderr, done.stderr
+
+
+def test_what_the_audit_lacks_is_named(tmp_path):
+    done = python("import sys; sys.modules['torchattacks'] = None; from snnpaper import audit", tmp_path)
+    assert "snnpaper.audit needs torchattacks: pip install 'snnpaper[audit]'" in done.stderr
 
 
 def test_an_installed_package_keeps_its_records_with_the_user(tmp_path, installed):
