@@ -104,7 +104,7 @@ def test_a_toy_pool_is_trained_recorded_and_shown(home, monkeypatch):
     named = ["".join(ax.get_legend_handles_labels()[1]) for f in drawn for ax in f.axes]
     assert sum("sum pooling" in text for text in named) >= 3 and any("toy, " in text for text in named)
     assert linked["pool"].drop_duplicates().tolist()[-1] == "toy" or "toy" in set(linked["pool"])
-    _, net = zoo.load(run.name)
+    net = zoo.load(run.name)[1].net
     x = (torch.rand(2, 2, 3, 32, 32) < 0.5).float()
     with backward(net, Backward(pool="toy")):
         assert net(x).shape == (2, 10)
@@ -128,4 +128,4 @@ def test_a_toy_data_set_is_trained_on_and_attacked(home, monkeypatch):
     acc = tables.accuracies()
     assert set(acc.loc[acc["run"] == run.name, "method"]) == {"clean", "fgsm", "pgd"}
     assert tables.where(tables.cell(run)).startswith("Toy, SEW-ResNet-18, width 4")
-    assert zoo.load(run.name)[1].conv1.in_channels == 1
+    assert zoo.load(run.name)[1].net.conv1.in_channels == 1
