@@ -6,7 +6,7 @@ STAMP  := $(subst $(space),\ ,$(VENV))/.installed
 PYTHON ?= python3
 CHAPTERS ?=
 
-.PHONY: help env lock lint book test test-all bench results refresh clean
+.PHONY: help env lock lint book pages test test-all bench results refresh clean
 .DEFAULT_GOAL := help
 
 help:      ## this list
@@ -41,6 +41,9 @@ book: $(STAMP)  ## build the book with its live cells executed; any warning or f
 	"$(VENV)/bin/jupyter-book" build book/ -W -n --keep-going
 	@test -s _build/html/index.html || { echo "no _build/html/index.html was written"; exit 1; }
 	@echo "== the book is in _build/html/index.html"
+
+pages: $(STAMP)  ## look at every page of the built book in Chromium: layout, formulas, links, accessibility
+	$(PY) -m pytest -m browser tests/test_pages.py
 
 test: $(STAMP)  ## the fast tier: tests and every chapter's cells against their stored outputs
 	@echo "== testing (the slow tier is left out: make test-all)"

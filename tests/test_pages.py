@@ -3,7 +3,11 @@
 Needs _build/html and Chromium from the distribution's packages; skipped with a message where either is absent.
 """
 
+import contextlib
+import functools
+import http.server
 import shutil
+import threading
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
@@ -15,18 +19,22 @@ SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
 THEMES = ("light", "dark")
 pytestmark = pytest.mark.browser
 
-# What is cut: content beyond the right edge of a box that neither shows nor scrolls to it. A table on a desktop must not
-# even need to scroll: a hidden column is a column nobody reads.
+# What is cut: content beyond the right edge of a box that neither shows nor scrolls to it. A table on a desktop must
+# not even need to scroll: a hidden column is a column nobody reads.
 LAYOUT = """
 (desktop) => {
-  const found = [], article = document.querySelector("article"), name = (e) => (e.textContent || e.tagName).trim().slice(0, 60);
+  const found = [], article = document.querySelector("article");
+  const name = (e) => (e.textContent || e.tagName).trim().slice(0, 60);
   const scrolls = (e) => ["auto", "scroll"].includes(getComputedStyle(e).overflowX);
   if (document.documentElement.scrollWidth > innerWidth + 1)
     found.push(`the page scrolls sideways: ${document.documentElement.scrollWidth} > ${innerWidth}`);
   for (const e of article.querySelectorAll("table, mjx-container, svg, img, pre")) {
     if (e.closest("mjx-container") && e.tagName !== "MJX-CONTAINER" || !e.getClientRects().length) continue;
-    const right = Math.max(e.getBoundingClientRect().right, ...[...e.children].map((c) => c.getBoundingClientRect().right));
-    for (let box = e; box && box !== document.body; box = box.parentElement) {
+    // the children, but for what a formula has for the ear
+    const seen = [e, ...e.children].filter((c) => c.tagName !== "MJX-ASSISTIVE-MML");
+    const right = Math.max(...seen.map((c) => c.getBoundingClientRect().right));
+    let box = e.tagName === "MJX-CONTAINER" && !scrolls(e) ? e.parentElement : e;
+    for (; box && box !== document.body; box = box.parentElement) {
       const edge = box.getBoundingClientRect().left + box.clientLeft + box.clientWidth;
       if (scrolls(box) && box.clientWidth) {
         if (desktop && e.tagName === "TABLE" && right > edge + 1) found.push(`hidden columns: ${name(e)}`);
@@ -38,7 +46,8 @@ LAYOUT = """
       }
     }
   }
-  for (const e of article.querySelectorAll(".math")) if (!e.querySelector("mjx-container")) found.push(`not set: ${name(e)}`);
+  for (const e of article.querySelectorAll(".math"))
+    if (!e.querySelector("mjx-container")) found.push(`not set: ${name(e)}`);
   for (const e of article.querySelectorAll("mjx-merror")) found.push(`formula with an error: ${name(e)}`);
   for (const e of article.querySelectorAll("img")) {
     if (!(e.getAttribute("alt") || "").trim()) found.push(`no alternative text: ${e.getAttribute("src")}`);
@@ -109,6 +118,30 @@ def book():
     return BUILT
 
 
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if self.path == "/favicon.ico":  # which a browser asks for unbidden
+            self.send_response(204)
+            self.end_headers()
+        else:
+            super().do_GET()
+
+    def log_message(self, *_) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def served(folder: Path):
+    """The address at which this folder's files can be fetched; from a file's own address a page may fetch nothing."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 def problems(browser, page: Path, size: str, theme: str, accessibility: bool = False) -> list[str]:
     """What is wrong with one page at one size, in one theme."""
     width, height = SIZES[size]
@@ -120,12 +153,14 @@ def problems(browser, page: Path, size: str, theme: str, accessibility: bool = F
         tab = context.new_page()
         tab.on("console", lambda m: found.append(f"console: {m.text}") if m.type == "error" else None)
         tab.on("pageerror", lambda e: found.append(f"script: {e}"))
-        tab.goto(page.as_uri(), wait_until="load")
-        tab.wait_for_function("!window.MathJax?.startup?.promise || window.MathJax.startup.promise.then(() => true)")
-        tab.wait_for_timeout(100)
-        found += tab.evaluate(LAYOUT, size == "desktop")
-        if accessibility:
-            found += _violations(tab)
+        tab.set_default_timeout(120_000)
+        with served(page.parent) as address:
+            tab.goto(f"{address}/{page.name}", wait_until="load")
+            tab.evaluate("async () => { await window.MathJax?.startup?.promise; }")
+            tab.wait_for_timeout(100)
+            found += tab.evaluate(LAYOUT, size == "desktop")
+            if accessibility:
+                found += _violations(tab)
     finally:
         context.close()
     return [f"{page.name}, {size}, {theme}: {text}" for text in found]
@@ -134,7 +169,7 @@ def problems(browser, page: Path, size: str, theme: str, accessibility: bool = F
 def _violations(tab) -> list[str]:
     """Serious findings of the accessibility checker axe in the article."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is in the extra `browser`")
-    result = axe.Axe().run(tab, context="article", options={"resultTypes": ["violations"]})
+    result = axe.Axe().run(tab, context="article", options={"resultTypes": ["violations"], "preload": False})
     return [
         f"axe {v['id']}: {v['nodes'][0]['html'][:120]} ({len(v['nodes'])})"
         for v in result.response["violations"]
