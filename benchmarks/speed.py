@@ -83,7 +83,7 @@ def trained(run: Run) -> dict | None:
     """Weights of our longest trained network of this architecture, whose robust images early exit depends on."""
     free = {k: getattr(run, k) for k in ("epochs", "batch_size", "lr", "weight_decay", "train_images", "seed")}
     found = [Run.from_dict(r["config"]) for r in ledger.records("train")]
-    alike = [other for other in found if other.but(**free) == run]
+    alike = [other for other in found if other.but(**free) == run and zoo.files_of(other.name)]
     if not alike:
         return None
     longest = max(alike, key=lambda r: (r.epochs * r.images, -r.seed))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from . import cost, ledger
+from . import cost, ledger, zoo
 from .config import PROFILES, Run, book, checkout, home
 from .measure import experiment
 from .nets import data
@@ -158,6 +158,9 @@ def run(
             return False
         except Diverged as err:
             say(f"  failed, and recorded as that: {err}")
+            continue
+        except zoo.NotKept as err:
+            say(f"  left out: {err}")
             continue
         if render_chapter:
             say(f"  {rendered(cell.run)}")

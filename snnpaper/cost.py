@@ -20,7 +20,7 @@ def _macs(dataset: str, arch: str, skip: str, width: int, pool: str) -> int:
     """Multiply-adds of one forward pass of one frame, counted on a network without memory."""
     with torch.device("meta"):
         entry = data.TABLE[dataset]
-        net = SpikingResNet(entry.classes, arch, width, pool, skip, channels=entry.shape[0]).eval()
+        net = SpikingResNet(entry.classes, arch, width, pool, skip, shape=entry.shape).eval()
         products = {name: m for name, m in net.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
         with tensors_at(products) as outputs:
             net(torch.empty(1, 1, *entry.shape))

@@ -148,7 +148,7 @@ def test_trained_together_is_trained_alone(home, few_images, tmp_path):
     assert together["provenance"]["together"] == 3
     ledger.path("train", run.name).unlink()
     alone = experiment.train_stage(run, progress=False)
-    assert zoo.sha256(alone.net) == together["provenance"]["weights_sha256"]
+    assert zoo.sha256(alone.net) == together["provenance"]["live_sha256"]
 
 
 def test_what_cannot_be_trained_together_is_refused(home):
