@@ -191,8 +191,11 @@ def test_cost_follows_the_arithmetic():
     assert cost.work(run.but(epochs=8)) == pytest.approx(2 * cost.work(run))
     assert cost.work(run.but(T=20)) == pytest.approx(2 * cost.work(run))
     assert cost.work(run.but(train_images=1000)) == pytest.approx(cost.work(run) / 45)
+    # counted by hand: weights of a kernel times values of its output, over all layers
+    known = {("resnet18", "sew", 64, "max"): 37016576, ("resnet50", "spiking", 16, "max"): 5669888}
+    assert known == {key: cost._macs("cifar10", *key) for key in known}
     # 0.740 GFLOP (two a multiply-add) forward for one 32x32 image at T = 10, width 64
-    assert 2 * 10 * cost._macs(10, "resnet18", "sew", 64) / 1e9 == pytest.approx(0.74, abs=0.01)
+    assert 2 * 10 * cost._macs("cifar10", "resnet18", "sew", 64, "max") / 1e9 == pytest.approx(0.74, abs=0.01)
     assert [cost.duration(s) for s in (40, 720, 4 * 3600 + 360, 60 * 3600)] == ["40 s", "12 min", "4.1 h", "2.5 days"]
 
 
