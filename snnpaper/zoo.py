@@ -21,7 +21,6 @@ from . import ledger
 from .config import Run, checkout, home
 from .nets.coded import CodedNet
 from .nets.data import Images
-from .nets.models import SpikingResNet, live_parts
 from .stats import wilson
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -49,7 +48,7 @@ def round_(net: Net) -> Net:
     return net
 
 
-def sha256(net: SpikingResNet) -> str:
+def sha256(net: nn.Module) -> str:
     """Checksum over names and 16-bit values of the live parts; the same however the file is cut."""
     digest = hashlib.sha256()
     for name, tensor in sorted(_halves(net).items()):
@@ -62,7 +61,7 @@ def origin(coded: CodedNet, images: Images) -> dict[str, Any]:
     return {"live_sha256": sha256(coded.net), "data_sha256": images.sha256}
 
 
-def save(run: Run, net: SpikingResNet) -> None:
+def save(run: Run, net: nn.Module) -> None:
     """Write the network in files of at most 15 MiB: <name>.safetensors, or <name>-1.safetensors and on."""
     shards: list[dict[str, Tensor]] = [{}]
     for name, tensor in _halves(net).items():
@@ -154,9 +153,9 @@ def _expected(record: dict, base: Path) -> str | None:
 
 
 @torch.no_grad()
-def _fill(net: SpikingResNet, kept: dict[str, Tensor]) -> None:
+def _fill(net: nn.Module, kept: dict[str, Tensor]) -> None:
     """Put the kept parts where they belong and zero everywhere else; raises RuntimeError when they do not fit."""
-    parts = live_parts(net)
+    parts = _live_parts(net)
     if wrong := sorted(k for k in parts.keys() | kept.keys() if k not in parts or k not in kept):
         raise RuntimeError(f"missing or unknown: {', '.join(wrong[:3])}")
     if wrong := [k for k, v in parts.items() if v.shape != kept[k].shape]:
@@ -167,7 +166,13 @@ def _fill(net: SpikingResNet, kept: dict[str, Tensor]) -> None:
         part.copy_(kept[name])
 
 
-def _halves(net: SpikingResNet) -> dict[str, Tensor]:
+def _live_parts(net: Any) -> dict[str, Tensor]:
+    from .nets.models import live_parts  # with SpikingJelly and numba, as in `CodedNet.of`
+
+    return live_parts(net)
+
+
+def _halves(net: nn.Module) -> dict[str, Tensor]:
     """The live parts on the CPU with floats as 16 bits, contiguous."""
-    state = live_parts(net)
+    state = _live_parts(net)
     return {k: (v.half() if v.is_floating_point() else v).cpu().contiguous() for k, v in state.items()}
