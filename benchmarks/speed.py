@@ -24,6 +24,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.contenders import CONTENDERS, ONLY, VARIANTS, Ours
+from benchmarks.throughput import throughput
 from snnpaper import ledger, zoo
 from snnpaper.config import Run
 from snnpaper.nets import data
@@ -83,7 +84,7 @@ def trained(run: Run) -> dict | None:
     """Weights of our longest trained network of this architecture, whose robust images early exit depends on."""
     free = {k: getattr(run, k) for k in ("epochs", "batch_size", "lr", "weight_decay", "train_images", "seed")}
     found = [Run.from_dict(r["config"]) for r in ledger.records("train")]
-    alike = [other for other in found if other.but(**free) == run]
+    alike = [other for other in found if other.but(**free) == run and zoo.files_of(other.name)]
     if not alike:
         return None
     longest = max(alike, key=lambda r: (r.epochs * r.images, -r.seed))
@@ -189,6 +190,8 @@ def main() -> None:
     grid = GPU_GRID if args.device.startswith("cuda") else CPU_GRID
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as apart:
         costs = box.each("cost", COSTS, lambda s: apart.submit(cost, s, args.device).result())
+    cpu = () if args.device.startswith("cuda") else CPU_GRID[:1]
+    at_once = sum(box.each("processes", list(cpu), throughput), [])
     rows = sum(box.each("compare", grid, lambda s: compare(s, CONTENDERS, args.device, args.rounds)), [])
     tried = sum(box.each("variants", grid[::2], lambda s: compare(s, VARIANTS, args.device, args.rounds)), [])
     profiles = box.each("profile", grid[::2], lambda s: s | {"shares": profile(s, args.device)})
@@ -200,8 +203,11 @@ def main() -> None:
             net = Ours(Run.make("paper", width=width), *batch_of(2, "cpu"), state).net
             moved[width] = differing_spikes(net, few)["all"]
     results = {"compared": rows, "variants": tried, "profiles": profiles, "costs": costs}
-    results |= {"differing_spikes": moved, "left_out": box.left_out}
+    results |= {"processes": at_once, "differing_spikes": moved, "left_out": box.left_out}
     print(table(rows))
+    for row in at_once:
+        rates = ", ".join(f"{rate:.0f}" for rate in row["images_per_s"])
+        print(f"{row['processes']} at once, {row['threads']} threads each: {rates} images/s")
     for setting in box.left_out:
         print("left out:", ", ".join(f"{k} {v}" for k, v in setting.items()))
     name = f"{args.device.partition(':')[0]}-{datetime.now(UTC):%Y%m%dT%H%M}"

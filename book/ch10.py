@@ -232,7 +232,7 @@ HTML(page.table(grid[["data", "network", "seeds at paper scale", "command", "cos
 # ## The runs
 #
 # Every trained network behind this book, its hardware and its cost. Its weights are `zoo/<run>.safetensors` (large
-# ones in several files), its records `results/<kind>/<run>.json`. Minutes are wall time on machines that did other work beside it (and were
+# ones in several files, one-epoch ones of full width not kept), its records `results/<kind>/<run>.json`. Minutes are wall time on machines that did other work beside it (and were
 # sometimes paused): what a run cost there, not how fast it can be.
 
 # %%

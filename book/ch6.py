@@ -322,6 +322,8 @@ HTML(tables.shown(check_tables.evidence(first, column), MEASURE))
 # %% tags=["nbval-ignore-output"]
 judged = 0
 for record in ledger.records("attacks") if data.available("cifar10") else []:
+    if not zoo.files_of(record["name"]):
+        continue
     kept_run, kept = zoo.load(record["name"])
     moved = np.load(ledger.path("attacks", record["name"]).with_suffix(".npz"))["difference"]
     clean = data.load(kept_run.dataset)["test"].first(len(moved))

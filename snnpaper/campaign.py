@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import subprocess
@@ -13,11 +14,12 @@ from pathlib import Path
 
 import yaml
 
-from . import cost, ledger
+from . import cost, ledger, zoo
 from .config import PROFILES, Run, book, checkout, home
 from .measure import experiment
 from .nets import data
 from .train import Diverged, OutOfTime
+from .workers import claim
 
 GRID = (checkout() or home()) / "workflow" / "grid.yml"  # of the checkout: an installed package has none
 
@@ -130,7 +132,7 @@ def run(
 
     Ends cleanly when the budget is used up, and may be killed at any moment: the next call goes on. `grid` and
     `block` choose as `cells` does. `together` networks are trained at once, which fills a GPU that one of them
-    leaves idle.
+    leaves idle. What another process works on at the moment is passed over.
     """
     if together < 1:
         raise ValueError(f"together is {together}; allowed: 1 or more")
@@ -142,25 +144,35 @@ def run(
         say(f"{dataset} is not on disk and its cells are skipped; python -m snnpaper fetch {dataset}")
     todo = [c for c in todo if data.available(c.run.dataset)]
     for i, cell in enumerate(todo):
-        if not (missing := cell.missing()):
-            continue  # recorded meanwhile, by another process
-        say(f"[{i + 1}/{len(todo)}] {cell.name}: {', '.join(missing)}; left in all: {_left(todo[i:])}")
-        try:
-            like = [c.run for c in todo[i:] if c.trains_beside(cell)]
-            if together > 1 and cell.run in like:
-                experiment.train_together(like[:together], device, deadline)
-            course = sorted({c.run for c in todo if c.run.course == cell.run.course}, key=lambda r: r.epochs)
-            for shorter in course[:-1] if "train" in missing else ():  # one training; these on its way
-                experiment.train_stage(shorter, device, deadline=deadline, goes_on=True)
-            experiment.run_all(cell.run, device, deadline=deadline)
-        except OutOfTime as stop:
-            say(f"time is up ({budget_minutes:g} min). {stop}; left in all: {_left(todo[i:])}")
-            return False
-        except Diverged as err:
-            say(f"  failed, and recorded as that: {err}")
-            continue
+        with contextlib.ExitStack() as claims:
+            if not claims.enter_context(claim(cell.run.course.name)) or not (missing := cell.missing()):
+                continue  # another process works on it or on the same course, or has recorded it meanwhile
+            say(f"[{i + 1}/{len(todo)}] {cell.name}: {', '.join(missing)}; left in all: {_left(todo[i:])}")
+            try:
+                if together > 1 and cell.trains_beside(cell):
+                    like = (c.run for c in todo[i + 1 :] if c.trains_beside(cell))
+                    free = (r for r in like if claims.enter_context(claim(r.course.name)))
+                    experiment.train_together([cell.run, *itertools.islice(free, together - 1)], device, deadline)
+                course = sorted({c.run for c in todo if c.run.course == cell.run.course}, key=lambda r: r.epochs)
+                for shorter in course[:-1] if "train" in missing else ():  # one training; these on its way
+                    experiment.train_stage(shorter, device, deadline=deadline, goes_on=True)
+                experiment.run_all(cell.run, device, deadline=deadline)
+            except OutOfTime as stop:
+                say(f"time is up ({budget_minutes:g} min). {stop}; left in all: {_left(todo[i:])}")
+                return False
+            except Diverged as err:
+                say(f"  failed, and recorded as that: {err}")
+                continue
+            except zoo.NotKept as err:
+                say(f"  left out: {err}")
+                continue
         if render_chapter:
             say(f"  {rendered(cell.run)}")
+    return finished(chosen)
+
+
+def finished(chosen: list[Cell]) -> bool:
+    """Whether nothing is left of these cells, but what failed or lacks data."""
     return not any(c.missing() for c in chosen if not c.absent and not c.failed)
 
 

@@ -13,6 +13,7 @@ from . import command, ledger
 from .config import PROFILES, Run, add_arguments, check_device, parse
 from .nets import data
 from .stats import wilson
+from .workers import share, side_by_side
 
 # What trains and measures is imported by the commands that need it: the others work without its packages.
 
@@ -89,17 +90,28 @@ def _add_campaign(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--block", default="", help="only the blocks with this in their name")
     _add_device(parser)
     parser.add_argument("--budget-minutes", type=float, default=math.inf, help="stop after; default never")
-    parser.add_argument("--together", type=int, default=1, help="networks trained at once (for a GPU); default 1")
+    parser.add_argument(
+        "--together", type=int, default=1, help="networks at once, on a CPU in as many processes; default 1"
+    )
+    parser.add_argument("--threads", type=int, help="of a CPU, in all: each process gets its share; default torch's")
     parser.add_argument("--no-render", action="store_true", help="leave chapter 3 of each cell unrendered")
 
     def work(args: argparse.Namespace) -> None:
         from . import campaign
 
         check_device(args.device)
+        grid, on_cpu = args.grid or campaign.GRID, args.device == "cpu"
+        torch.set_num_threads(threads := share(args.together if on_cpu else 1, args.threads))
+        if on_cpu and args.together > 1:
+            chosen = campaign.cells(grid, args.block)
+            words = ["campaign", "--grid", str(grid), "--block", args.block, "--device", "cpu"]
+            words += ["--budget-minutes", str(args.budget_minutes)] + ["--no-render"] * args.no_render
+            side_by_side(words, args.together, threads)
+            if not campaign.finished(chosen):
+                parser.exit(1)
+            return
         options = {"budget_minutes": args.budget_minutes, "together": args.together}
-        if not campaign.run(
-            args.grid or campaign.GRID, args.block, args.device, render_chapter=not args.no_render, **options
-        ):
+        if not campaign.run(grid, args.block, args.device, render_chapter=not args.no_render, **options):
             parser.exit(1)  # something is left: a loop of short boxes can tell
 
     parser.set_defaults(work=work)

@@ -170,6 +170,12 @@ class Run:
         return self.but(epochs=int(RANGE["epochs"][1]))
 
     @property
+    def arguments(self) -> list[str]:
+        """The options of `python -m snnpaper train` that ask for this run."""
+        changed = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) != f.default}
+        return ["--profile", "paper", *(x for k, v in changed.items() for x in (f"--{k}", str(v)))]
+
+    @property
     def scale(self) -> str:
         """How far the training is from the published one: paper, reduced, or demo."""
         if data.TABLE[self.dataset].demo:

@@ -56,7 +56,7 @@ def vacant(kind: str, name: str) -> Path:
 def append(kind: str, run: Run, results: dict[str, Any], seconds: float, **origin) -> Path:
     """Write one record whole or not at all; a record once written is never replaced.
 
-    `origin` is what else the numbers follow from (data_sha256, weights_sha256). Raises LedgerError if
+    `origin` is what else the numbers follow from (data_sha256, live_sha256). Raises LedgerError if
     the record exists: delete the file if it is to be made again.
     """
     target = path(kind, run.name)

@@ -1,8 +1,14 @@
-"""Our own trained networks: 16-bit safetensors, rounded before anything is measured on them."""
+"""Our own trained networks: 16-bit safetensors, rounded before anything is measured on them.
+
+Kept are the live parts (`models.live_parts`): most taps of the last layers' kernels meet nothing
+but padding, and are zero after loading. The checksum "live_sha256" is over these parts; records made before it
+existed hold one over all taps, and zoo/checksums.json has the live one of the networks they describe.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +31,10 @@ class ZooError(RuntimeError):
     """A network is absent or is not the one its record describes."""
 
 
+class NotKept(ZooError):
+    """The record is there, the weights are not."""
+
+
 def folder() -> Path:
     return home() / "zoo"
 
@@ -39,7 +49,7 @@ def round_(net: Net) -> Net:
 
 
 def sha256(net: nn.Module) -> str:
-    """Checksum over names and 16-bit values; the same however the file is cut."""
+    """Checksum over names and 16-bit values of the live parts; the same however the file is cut."""
     digest = hashlib.sha256()
     for name, tensor in sorted(_halves(net).items()):
         digest.update(name.encode() + tensor.numpy().tobytes())
@@ -48,7 +58,7 @@ def sha256(net: nn.Module) -> str:
 
 def origin(coded: CodedNet, images: Images) -> dict[str, Any]:
     """What a measurement follows from, for its record: checksums of the network and of the images."""
-    return {"weights_sha256": sha256(coded.net), "data_sha256": images.sha256}
+    return {"live_sha256": sha256(coded.net), "data_sha256": images.sha256}
 
 
 def save(run: Run, net: nn.Module) -> None:
@@ -96,23 +106,30 @@ Licence: MIT.
 def load(name: str, device: str | torch.device = "cpu") -> tuple[Run, CodedNet]:
     """The run and its coded network, in eval mode, by run name: from `home`, else from the checkout.
 
-    Raises ledger.LedgerError without a training record and ZooError when the weights are absent or
-    differ from the checksum in that record.
+    Taps that meet nothing but padding are zero. Raises ledger.LedgerError without a training record, NotKept
+    when the weights are absent, and ZooError when they cannot be read or differ from their checksum.
     """
     base = _base(name)
     record = ledger.read_file(_record(base, name))
-    run, zoo = Run.from_dict(record["config"]), base / "zoo"
-    files = sorted(zoo.glob(f"{name}.safetensors")) or sorted(zoo.glob(f"{name}-*.safetensors"))
-    if not files:
-        raise ZooError(f"no weights of {name} in {zoo}; train them with `python -m snnpaper train` and its config")
+    run = Run.from_dict(record["config"])
+    if not (files := files_of(name)):
+        again = "SNNPAPER_HOME=FOLDER python -m snnpaper train --no-measure " + " ".join(run.arguments)
+        kept = f"no weights of {name} in {base / 'zoo'}: its record is kept, its weights are not"
+        raise NotKept(f"{kept}; train it again with: {again}")
     coded = CodedNet.of(run)
     try:
-        coded.net.load_state_dict({k: v for f in files for k, v in load_file(f).items()})
+        _fill(coded.net, {k: v for f in files for k, v in load_file(f).items()})
     except (SafetensorError, RuntimeError) as err:  # cut off, a pointer instead of the file, or other weights
         raise ZooError(f"the weights of {name} cannot be read: {err}; fetch zoo/ again") from None
-    if sha256(coded.net) != record["provenance"]["weights_sha256"]:
+    if sha256(coded.net) != _expected(record, base):
         raise ZooError(f"the weights of {name} differ from the checksum in its record; fetch zoo/ again")
     return run, coded.to(device).eval()
+
+
+def files_of(name: str) -> list[Path]:
+    """The files that hold a network's weights; none when it is not kept."""
+    zoo = _base(name) / "zoo"
+    return sorted(zoo.glob(f"{name}.safetensors")) or sorted(zoo.glob(f"{name}-*.safetensors"))
 
 
 def _base(name: str) -> Path:
@@ -127,7 +144,35 @@ def _record(base: Path, name: str) -> Path:
     return base / "results" / "train" / f"{name}.json"
 
 
+def _expected(record: dict, base: Path) -> str | None:
+    """The checksum of the live parts: the record's own, or for an older record the one in zoo/checksums.json."""
+    if own := record["provenance"].get("live_sha256"):
+        return own
+    listed = base / "zoo" / "checksums.json"
+    return json.loads(listed.read_text()).get(record["name"]) if listed.exists() else None
+
+
+@torch.no_grad()
+def _fill(net: nn.Module, kept: dict[str, Tensor]) -> None:
+    """Put the kept parts where they belong and zero everywhere else; raises RuntimeError when they do not fit."""
+    parts = _live_parts(net)
+    if wrong := sorted(k for k in parts.keys() | kept.keys() if k not in parts or k not in kept):
+        raise RuntimeError(f"missing or unknown: {', '.join(wrong[:3])}")
+    if wrong := [k for k, v in parts.items() if v.shape != kept[k].shape]:
+        raise RuntimeError(f"of another shape: {', '.join(wrong[:3])}")
+    for tensor in net.state_dict().values():
+        tensor.zero_()
+    for name, part in parts.items():
+        part.copy_(kept[name])
+
+
+def _live_parts(net: Any) -> dict[str, Tensor]:
+    from .nets.models import live_parts  # with SpikingJelly and numba, as in `CodedNet.of`
+
+    return live_parts(net)
+
+
 def _halves(net: nn.Module) -> dict[str, Tensor]:
-    """State dict on the CPU with floats as 16 bits, contiguous."""
-    state = net.state_dict()
+    """The live parts on the CPU with floats as 16 bits, contiguous."""
+    state = _live_parts(net)
     return {k: (v.half() if v.is_floating_point() else v).cpu().contiguous() for k, v in state.items()}

@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import inputs
 import jupytext
 import pytest
-from book_build import INPUTS, address, digest
-from refresh import main, refresh
+from book_build import address
+from refresh import chapters, main, refresh
 from test_book import BOOK, ROOT, blemishes, cells
 
 CHAPTER = """# ---
@@ -34,6 +35,12 @@ from pathlib import Path
 with Path("../runs.txt").open("a") as log:
     log.write("executed\\n")
 print("an output")
+
+
+def draw():
+    from snnpaper import module
+
+    return module.drawn()
 """
 
 
@@ -63,7 +70,12 @@ def copy(tmp_path, chapter) -> Path:
     for suffix in (".py", ".ipynb"):
         shutil.copy(chapter / f"ch1{suffix}", tmp_path / "book")
     (tmp_path / "snnpaper").mkdir()
-    (tmp_path / "snnpaper" / "module.py").write_text("A = 1\n")
+    (tmp_path / "snnpaper" / "ledger.py").write_text(LEDGER)
+    drawn = "from . import ledger\n\n\ndef drawn():\n    return ledger.records('trail')\n"
+    (tmp_path / "snnpaper" / "module.py").write_text(drawn)
+    (tmp_path / "snnpaper" / "other.py").write_text("A = 1\n")
+    for kind in ("trail", "curve"):
+        (tmp_path / "results" / kind).mkdir(parents=True)
     (tmp_path / "tests").mkdir()
     shutil.copy(ROOT / "tests" / "test_book.py", tmp_path / "tests")
     shutil.copy(ROOT / "tests" / "nbval_sanitize.cfg", tmp_path / "tests")
@@ -90,7 +102,7 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def test_a_build_executes_only_what_changed(copy):
+def test_a_build_executes_only_what_changed(copy, monkeypatch):
     page, log = copy / "_build" / "html" / "ch1.html", copy / "runs.txt"
     done = make_book(copy)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -100,17 +112,24 @@ def test_a_build_executes_only_what_changed(copy):
 
     for suffix in (".py", ".ipynb"):
         edit(copy / "book" / f"ch1{suffix}", "Prose before", "Prose after")
+    (copy / "results" / "curve" / "a.json").write_text("{}")
+    (copy / "snnpaper" / "other.py").write_text("A = 2\n")
     done = make_book(copy)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Prose after" in page.read_text() and log.read_text().count("executed") == 1
 
-    (copy / "snnpaper" / "module.py").write_text("A = 2\n")
+    (copy / "results" / "trail" / "a.json").write_text("{}")
     edit(copy / "pyproject.toml", "# [project.urls]\n# Repository", "[project.urls]\nRepository")
     url = address(copy)
     done = make_book(copy)
     assert done.returncode == 0, done.stdout + done.stderr
     assert log.read_text().count("executed") == 2
     assert f"{url}/issues/new" in page.read_text() and "mybinder.org" in page.read_text()
+
+    monkeypatch.setenv("SNNPAPER_HOME", str(copy / "elsewhere"))
+    done = make_book(copy)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert log.read_text().count("executed") == 3
 
 
 def test_a_failing_cell_fails_the_build(copy):
@@ -188,13 +207,119 @@ def test_refresh_repeats_itself_and_names_what_is_allowed(copy, monkeypatch, cap
     assert twin.read_bytes() == before
 
 
-@pytest.mark.parametrize("name", INPUTS)
-def test_every_input_is_there_and_a_change_in_it_is_seen(tmp_path, name):
-    assert (ROOT / name).exists()
-    for other in INPUTS:
-        file = tmp_path / other / "x" if (ROOT / other).is_dir() else tmp_path / other
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text("before")
-    before = digest(tmp_path)
-    (tmp_path / name / "x" if (ROOT / name).is_dir() else tmp_path / name).write_text("after")
-    assert digest(tmp_path) != before
+LEDGER = "def records(kind):\n    return path(kind)\n\n\ndef path(kind):\n    return kind\n"
+PIECES = {
+    "snnpaper/ledger.py": LEDGER,
+    "snnpaper/zoo.py": "def folder():\n    return 0\n\n\ndef load():\n    return folder()\n",
+    "snnpaper/report/__init__.py": "",
+    "snnpaper/report/tables.py": "from .. import ledger\nfrom . import deep\n\nKIND = 'trail'\n\n\n"
+    "def rows():\n    return ledger.records(KIND), deep.A\n\n\ndef others():\n    return ledger.records('curve')\n",
+    "snnpaper/report/deep.py": "A = 1\n",
+    "snnpaper/report/gaps.py": "from pathlib import Path\n\nGRID = Path('workflow') / 'grid.yml'\n",
+    "snnpaper/train.py": "SPLITS = ('train', 'test')\n",
+    "results/train/a.json": "{}",
+    "results/trail/a.json": "{}",
+    "results/curve/a.json": "{}",
+    "zoo/a.safetensors": "weights",
+    "workflow/grid.yml": "[]",
+    "book/tables.py": "# %%\nfrom snnpaper.report import tables\n\ntables.rows()\n",
+    "book/plain.py": "# %%\nfrom snnpaper.train import SPLITS\n\nSPLITS\n",
+    "book/networks.py": "# %%\nfrom snnpaper import zoo\nfrom snnpaper.report import gaps\n\nzoo.load(), gaps.GRID\n",
+    "book/nothing.py": "# %%\n1 + 1\n",
+}
+CHAPTERS = ("tables", "plain", "networks", "nothing")
+
+
+@pytest.fixture
+def small(tmp_path, monkeypatch) -> Path:
+    """A repository of a few modules, records and chapters."""
+    monkeypatch.delenv("SNNPAPER_HOME", raising=False)
+    for name, text in PIECES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def digests(root: Path) -> dict[str, str]:
+    return {name: inputs.digest(root / "book" / f"{name}.py", inputs.Package(root)) for name in CHAPTERS}
+
+
+@pytest.mark.parametrize(
+    ("changed", "stale"),
+    [
+        ("snnpaper/report/tables.py", {"tables"}),
+        ("snnpaper/report/deep.py", {"tables"}),  # imported by what is imported
+        ("snnpaper/report/__init__.py", {"tables", "networks"}),
+        ("snnpaper/ledger.py", {"tables"}),
+        ("snnpaper/train.py", {"plain"}),
+        ("results/trail/b.json", {"tables"}),  # a new record
+        ("results/trail/a.json", {"tables"}),
+        ("results/train/b.json", set()),  # "train" is a split to the chapter that names it
+        ("results/curve/b.json", set()),  # drawn by a function that no chapter calls
+        ("zoo/b.safetensors", {"networks"}),
+        ("workflow/grid.yml", {"networks"}),
+        ("book/paper_values.yml", set()),
+    ],
+)
+def test_a_change_makes_those_chapters_stale_that_compute_from_it(small, changed, stale):
+    before = digests(small)
+    with (small / changed).open("a") as file:
+        file.write("\n# changed")
+    assert {name for name, now in digests(small).items() if now != before[name]} == stale
+
+
+def test_the_records_are_those_of_the_ledger_that_is_read(small, monkeypatch):
+    before = digests(small)
+    shutil.copytree(small / "results", small / "elsewhere" / "results")
+    monkeypatch.setenv("SNNPAPER_HOME", str(small / "elsewhere"))
+    elsewhere = digests(small)
+    assert all(elsewhere[name] != before[name] for name in CHAPTERS)
+    (small / "results" / "trail" / "b.json").write_text("{}")
+    assert digests(small) == elsewhere
+    (small / "elsewhere" / "results" / "trail" / "b.json").write_text("{}")
+    assert {name for name, now in digests(small).items() if now != elsewhere[name]} == {"tables"}
+
+
+def test_a_name_handed_out_from_anywhere_counts_as_the_whole_package(small):
+    (small / "snnpaper" / "__init__.py").write_text("def __getattr__(name):\n    return 1\n")
+    (small / "book" / "plain.py").write_text("# %%\nfrom snnpaper import load_network\n")
+    before = digests(small)
+    (small / "snnpaper" / "report" / "deep.py").write_text("A = 2\n")
+    assert digests(small)["plain"] != before["plain"]
+
+
+READS = """
+import os, runpy, sys
+root, seen = sys.argv[2], set()
+def note(event, args):
+    if event == "open" and isinstance(args[0], str | os.PathLike):
+        seen.add(os.path.abspath(args[0]))
+sys.addaudithook(note)
+os.chdir(os.path.join(root, "book"))
+runpy.run_path(sys.argv[1])
+print("READ", *sorted(p for p in seen if p.startswith(root + os.sep) and os.path.isfile(p)), sep="\\n")
+"""
+
+
+def check_reads(name: str) -> None:
+    """Run a chapter and see that every file it opened is among those it is known to follow from."""
+    source = BOOK / f"{name}.py"
+    done = call(sys.executable, "-c", READS, str(source), str(ROOT), cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-2000:]
+    known, folders = inputs.of(source, inputs.Package(ROOT)), ("results", "zoo", "workflow", "snnpaper", "book")
+    opened = [Path(p) for p in done.stdout.split("READ\n")[1].split()]
+    opened = [p for p in opened if p.relative_to(ROOT).parts[0] in folders and p.suffix not in (".pyc", ".svg", ".nbi")]
+    opened = [p for p in opened if p != source and not {"__pycache__", "_static"} & set(p.parts)]
+    assert opened
+    missed = [str(p) for p in opened if not any(p == k or k in p.parents for k in known)]
+    assert not missed
+
+
+def test_the_files_a_chapter_opens_are_known_beforehand():
+    check_reads("speed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [n for n in chapters(BOOK) if n != "speed"])
+def test_the_files_every_chapter_opens_are_known_beforehand(name):
+    check_reads(name)

@@ -15,12 +15,14 @@ import yaml
 
 from snnpaper import campaign, cost, ledger, zoo
 from snnpaper import train as train_module
+from snnpaper.cli import main
 from snnpaper.campaign import cells
 from snnpaper.config import Run
 from snnpaper.measure import experiment
 from snnpaper.nets import data
 from snnpaper.nets.coded import CodedNet
 from snnpaper.train import OutOfTime
+from snnpaper.workers import claim, share, side_by_side
 
 TINY = {"width": 4, "T": 2, "epochs": 1, "train_images": 128}
 
@@ -148,7 +150,58 @@ def test_trained_together_is_trained_alone(home, few_images, tmp_path):
     assert together["provenance"]["together"] == 3
     ledger.path("train", run.name).unlink()
     alone = experiment.train_stage(run, progress=False)
-    assert zoo.sha256(alone.net) == together["provenance"]["weights_sha256"]
+    assert zoo.sha256(alone.net) == together["provenance"]["live_sha256"]
+
+
+def test_a_claim_is_one_process_s_until_it_ends(home):
+    taken = "import time\nfrom snnpaper.workers import claim\n"
+    taken += "with claim('a') as mine: print(mine, flush=True); time.sleep(99)"
+    with subprocess.Popen([sys.executable, "-c", taken], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "True\n"
+        with claim("a") as mine, claim("b") as another:
+            assert not mine and another
+        other.kill()  # without a chance to clean up
+        other.wait()
+        with claim("a") as mine, claim("a") as again:
+            assert mine and not again
+    assert not list((home / "runs").glob("*"))
+
+
+def test_a_claimed_cell_is_passed_over(home, few_images, tmp_path):
+    file, said = demo(tmp_path / "g.yml", seeds=[0]), []
+    first, second = (c.run for c in cells(file))
+    with claim(first.course.name):
+        assert not campaign.run(file, render_chapter=False, say=said.append)
+    assert [r["name"] for r in ledger.records("sparsity")] == [second.name] and len(said) == 1
+    assert campaign.run(file, render_chapter=False, say=said.append)
+
+
+def test_two_processes_share_a_grid_and_its_threads(home, few_images, tmp_path, monkeypatch):
+    """Every cell once, each by a process of one thread; the records are those of one process."""
+    file = demo(tmp_path / "g.yml")
+    (tmp_path / "sitecustomize.py").write_text(
+        "from snnpaper.measure import experiment as e; e.ATTACKED_IMAGES = 20; "
+        "e._SPARSITY_IMAGES = {'activation': 8, 'weight': 2}; e.BATTERY = e.BATTERY[:2]"
+    )
+    monkeypatch.setattr(experiment, "BATTERY", experiment.BATTERY[:2])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    threads = torch.get_num_threads()
+    try:
+        main(["campaign", "--grid", str(file), "--no-render", "--device", "cpu", "--together", "2", "--threads", "2"])
+    finally:
+        torch.set_num_threads(threads)
+    assert {k: len(v) for k, v in results(home).items()} == {"train": 4, "robustness": 4, "sparsity": 4}
+    assert {r["provenance"]["hardware"]["threads"] for r in ledger.records("train")} == {1}
+    assert not list((home / "runs").glob("*"))
+
+
+def test_shares_of_threads():
+    assert [share(2, 2), share(2, 5), share(1, 3)] == [1, 2, 3] and share(64, None) == 1
+    for given, message in (((0, 1), "together is 0; allowed: 1 or more"), ((2, 1), "threads is 1; allowed: at least")):
+        with pytest.raises(ValueError, match=message):
+            share(*given)
+    with pytest.raises(RuntimeError, match="2 of 2 processes failed, with exit status 2"):
+        side_by_side(["campaign", "--block", "no such block"], 2, 1)
 
 
 def test_what_cannot_be_trained_together_is_refused(home):
@@ -191,8 +244,11 @@ def test_cost_follows_the_arithmetic():
     assert cost.work(run.but(epochs=8)) == pytest.approx(2 * cost.work(run))
     assert cost.work(run.but(T=20)) == pytest.approx(2 * cost.work(run))
     assert cost.work(run.but(train_images=1000)) == pytest.approx(cost.work(run) / 45)
+    # counted by hand: weights of a kernel times values of its output, over all layers
+    known = {("resnet18", "sew", 64, "max"): 37016576, ("resnet50", "spiking", 16, "max"): 5669888}
+    assert known == {key: cost._macs("cifar10", *key) for key in known}
     # 0.740 GFLOP (two a multiply-add) forward for one 32x32 image at T = 10, width 64
-    assert 2 * 10 * cost._macs(10, "resnet18", "sew", 64) / 1e9 == pytest.approx(0.74, abs=0.01)
+    assert 2 * 10 * cost._macs("cifar10", "resnet18", "sew", 64, "max") / 1e9 == pytest.approx(0.74, abs=0.01)
     assert [cost.duration(s) for s in (40, 720, 4 * 3600 + 360, 60 * 3600)] == ["40 s", "12 min", "4.1 h", "2.5 days"]
 
 
@@ -230,7 +286,7 @@ def test_a_recorded_network_comes_out_of_its_record_again(home, few_images, codi
 def test_five_kills_end_as_an_undisturbed_campaign(tmp_path):
     file = demo(tmp_path / "g.yml", epochs=12)
     start = (
-        "from snnpaper import experiment as e; e.ATTACKED_IMAGES = 20; "
+        "from snnpaper.measure import experiment as e; e.ATTACKED_IMAGES = 20; "
         "e._SPARSITY_IMAGES = {'activation': 8, 'weight': 2}; from snnpaper.cli import main; "
         f"main(['campaign', '--grid', {str(file)!r}, '--no-render', '--device', 'cpu'])"
     )

@@ -8,12 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import torchattacks
 from torch import nn
 
 from snnpaper import ledger, zoo
 from snnpaper.attacks import spiking_ensemble
 from snnpaper.attacks.art import auto_pgd
-from snnpaper.attacks.ensemble import Stage, generic, noise, pgd, predictions, worst_case
+from snnpaper.attacks.ensemble import Stage, autoattack, generic, noise, pgd, predictions, worst_case
 from snnpaper.audit import generic as audit
 from snnpaper.audit.evidence import Evidence
 from snnpaper.config import Run
@@ -45,6 +46,19 @@ def test_worst_case_is_what_a_linear_model_deserves(linear):
     assert found.robust.tolist() == [True, False, False, False, True, False]
     assert (predictions(linear[0], found.adversarial) == linear[2]).tolist() == found.robust.tolist()
     assert (found.adversarial - linear[1]).abs().max() <= 0.06 + 1e-6
+
+
+def test_autoattack_is_the_library_s(linear):
+    """The same attacks with the same budgets: the same images come out, but for the library's 5,000 queries."""
+    model, x, y = linear
+    theirs = torchattacks.AutoAttack(model, eps=0.06, n_classes=4, seed=0)
+    for one, other in zip(autoattack(model, 0.06, 4, 5000).attacks, theirs._autoattack.attacks, strict=True):
+        settings = [{k: v for k, v in vars(a).items() if not isinstance(v, nn.Module)} for a in (one, other)]
+        assert settings[0] == settings[1] and type(one) is type(other)
+    theirs._autoattack.attacks[-1].n_queries = 20
+    ours = autoattack(model, 0.06, 4, 20)
+    assert torch.equal(ours(x, y), theirs(x, y))
+    assert not torch.equal(ours(x, y), x)
 
 
 def test_late_attacks_see_only_what_stands(linear):
@@ -131,7 +145,7 @@ def home(tmp_path_factory):
             splits = data.load("digits")
             net = zoo.round_(train(run, splits, checkpoint=False, progress=False).coded.net)
             zoo.save(run, net)
-            ledger.append("train", run, {"test_accuracy": 1.0, "test_n": 1}, 1.0, weights_sha256=zoo.sha256(net))
+            ledger.append("train", run, {"test_accuracy": 1.0, "test_n": 1}, 1.0, live_sha256=zoo.sha256(net))
             for kind in ("attacks", "curve"):
                 measure.record(run.name, kind, progress=False)
                 measure.record(run.name, kind)  # a record that exists is left alone

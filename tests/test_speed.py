@@ -9,6 +9,7 @@ import torch
 
 from benchmarks import contenders
 from benchmarks import speed as bench
+from benchmarks.throughput import throughput
 from snnpaper import ledger
 from snnpaper.config import Run
 from snnpaper.report import speed
@@ -92,6 +93,12 @@ def test_a_benchmark_runs_and_prints_its_ratios():
     rows = bench.compare({"width": 8, "T": 2, "batch_size": 4}, kinds, "cpu", 3)
     assert {r["what"] for r in rows} == {"train_step", "attack"} and all(r["median"] > 0 for r in rows)
     assert "x plain's speed" in bench.table(rows)
+
+
+def test_throughput_is_of_one_process_and_of_two():
+    rows = throughput({"width": 4, "T": 2, "batch_size": 2}, steps=2)
+    assert [(r["processes"], r["threads"], len(r["images_per_s"])) for r in rows] == [(1, 2, 1), (1, 1, 1), (2, 1, 2)]
+    assert all(rate > 0 for r in rows for rate in r["images_per_s"])
 
 
 def test_what_does_not_fit_is_named_and_loses_nothing():

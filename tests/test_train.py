@@ -1,5 +1,6 @@
 """Training learns, resumes exactly, and leaves records that match the network."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,13 +9,16 @@ import time
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from snnpaper import ledger, zoo
 from snnpaper import train as train_module
 from snnpaper.config import Run
 from snnpaper.measure import experiment
+from snnpaper.measure.attacks import sources_of
 from snnpaper.nets import data
 from snnpaper.nets.coded import correct
+from snnpaper.nets.models import build, live_parts
 from snnpaper.report import tables
 from snnpaper.train import Diverged, OutOfTime, Trainer, train
 
@@ -154,8 +158,10 @@ def test_zoo_refuses_other_weights_and_missing_ones(home):
     with pytest.raises(zoo.ZooError, match="differ from the checksum"):
         zoo.load(TINY.name)
     (home / "zoo" / f"{TINY.name}.safetensors").unlink()
-    with pytest.raises(zoo.ZooError, match="no weights of"):
+    again = f"its weights are not; train it again with: .* train --no-measure {' '.join(TINY.arguments)}"
+    with pytest.raises(zoo.NotKept, match=again):
         zoo.load(TINY.name)
+    assert not sources_of(TINY.but(seed=1))  # a network that is not kept is no source of transfers
     with pytest.raises(ledger.LedgerError, match="no train record of nobody"):
         zoo.load("nobody")
 
@@ -164,7 +170,71 @@ def test_zoo_cuts_large_networks_into_files_that_load_as_one(home, monkeypatch):
     monkeypatch.setattr(zoo, "_SHARD", 10_000)
     coded = experiment.train_stage(TINY, progress=False)
     assert len(list((home / "zoo").glob("*.safetensors"))) > 1
-    assert torch.equal(weights(zoo.load(TINY.name)[1]), weights(coded))
+    assert zoo.sha256(zoo.load(TINY.name)[1].net) == zoo.sha256(coded.net)
+
+
+def test_zoo_keeps_live_taps_only_and_loses_nothing(home):
+    net = experiment.train_stage(TINY, progress=False).net
+    kept = {k: v for f in zoo.files_of(TINY.name) for k, v in load_file(f).items()}
+    assert kept["layer4.1.conv2.weight"].shape[-2:] == (1, 1)  # 1x1 maps: the middle tap
+    assert kept["layer4.0.conv1.weight"].shape[-2:] == (2, 2)  # from 2x2 maps with stride 2
+    assert kept["layer3.1.conv1.weight"].shape[-2:] == (3, 3) and kept["conv1.weight"].shape[-2:] == (7, 7)
+    loaded = zoo.load(TINY.name)[1].net
+    weight = loaded.layer4[1].conv2.weight
+    assert weight.count_nonzero() == weight[..., 1, 1].count_nonzero() > 0
+    spikes = (torch.rand(TINY.T, 4, 3, 32, 32) < 0.5).float()
+    assert torch.equal(net(spikes), loaded(spikes)) and torch.isfinite(loaded(spikes)).all()
+    assert zoo.sha256(net) == zoo.sha256(loaded)
+    with torch.no_grad():
+        loaded.layer4[1].conv2.weight[0, 0, 1, 1] += 1
+    assert zoo.sha256(net) != zoo.sha256(loaded)
+
+
+@pytest.mark.parametrize("width", [4, 16])
+def test_what_is_not_live_has_no_gradient(width):
+    """The rule on a network of torch's own convolutions, which drop nothing."""
+    run = Run.make("demo", width=width, T=2)
+    net = build(run, "plain")
+    net(torch.rand(2, 4, 3, 32, 32)).square().sum().backward()
+    gradients = {k: p.grad.clone() for k, p in net.named_parameters()}
+    for part in live_parts(net).values():
+        part.fill_(9)
+    dead = {k: p.detach() != 9 for k, p in net.named_parameters()}
+    assert dead["layer4.1.conv2.weight"].float().mean() == pytest.approx(8 / 9)
+    for name, where in dead.items():
+        assert not gradients[name][where].any(), name
+    assert gradients["layer4.1.conv2.weight"].any()
+
+
+def test_an_older_record_s_network_is_checked_by_the_list(home):
+    experiment.train_stage(TINY, progress=False)
+    file = ledger.path("train", TINY.name)
+    record = json.loads(file.read_text())
+    live = record["provenance"].pop("live_sha256")
+    file.write_text(json.dumps(record | {"provenance": record["provenance"] | {"weights_sha256": "over all taps"}}))
+    with pytest.raises(zoo.ZooError, match="differ from the checksum"):
+        zoo.load(TINY.name)
+    (home / "zoo" / "checksums.json").write_text(json.dumps({TINY.name: live}))
+    assert zoo.load(TINY.name)[0] == TINY
+
+
+def test_every_kept_network_has_a_record_and_every_listed_checksum_too():
+    """The checkout's own: nothing in zoo/ is without a record, and old records without a checksum are listed."""
+    listed = json.loads((zoo.folder() / "checksums.json").read_text())
+    trained = {r["name"]: r["provenance"] for r in ledger.records("train")}
+    assert listed.keys() == {name for name, p in trained.items() if "live_sha256" not in p}
+    kept = {f.stem for f in zoo.folder().glob("*.md")}
+    assert kept and kept <= trained.keys() and all(zoo.files_of(name) for name in kept)
+    assert sum(f.stat().st_size for f in zoo.folder().iterdir()) < 55 * 2**20
+
+
+def test_arguments_ask_for_the_run():
+    for run in (TINY, Run.make("paper", seed=3, count_include_pad=False), Run()):
+        words = run.arguments
+        given = dict(zip(words[::2], words[1::2], strict=True))
+        profile = given.pop("--profile")
+        changes = {k[2:]: type(getattr(Run(), k[2:]))(v) if v != "False" else False for k, v in given.items()}
+        assert Run.make(profile, **changes) == run
 
 
 def test_the_ledger_never_replaces_a_record(home):
@@ -223,7 +293,7 @@ def test_kill_9_and_the_same_command_end_as_one_undisturbed_run(tmp_path, monkey
         both.append(ledger.read("train", run.name))
     a, b = both
     assert a["results"] == b["results"]
-    assert a["provenance"]["weights_sha256"] == b["provenance"]["weights_sha256"]
+    assert a["provenance"]["live_sha256"] == b["provenance"]["live_sha256"]
 
 
 def test_a_checkpoint_passes_between_engines(tmp_path, monkeypatch):

@@ -1,41 +1,61 @@
 """What _config.yml cannot say: a stale cache, the repository's address, raw reprs on a page, a script given twice."""
 
-import hashlib
+import json
 import re
-import shutil
+import sys
 import tomllib
 from pathlib import Path
 
+from jupyter_cache import get_cache
 from sphinx.util import logging
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # refresh.py, which knows the chapters
+
+import inputs
+from refresh import chapters
+
 ROOT = Path(__file__).resolve().parents[2]
-# Chapters compute from these; the cache of executed notebooks looks at a chapter's own code alone.
-INPUTS = ("snnpaper", "results", "zoo", "workflow/grid.yml", "book/paper_values.yml", "book/published_defences.yml")
 RAW_REPR = re.compile(r"<[\w.]+ (?:object\b|at 0x)[^>]*>")
 
 
-def digest(root: Path) -> str:
-    """SHA-256 over the names and contents of the files below `root` that chapters compute from."""
-    total = hashlib.sha256()
-    for top in (root / name for name in INPUTS):
-        for path in sorted([top, *top.rglob("*")]):
-            if path.is_file() and "__pycache__" not in path.parts:
-                total.update(path.relative_to(root).as_posix().encode() + b"\0")
-                total.update(hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()
+def digests() -> dict[str, str]:
+    """What each chapter of the book follows from, as a checksum by chapter."""
+    package = inputs.Package(ROOT)
+    return {name: inputs.digest(ROOT / "book" / f"{name}.ipynb", package) for name in chapters(ROOT / "book")}
 
 
-def drop_stale_cache(app, config) -> None:
-    """Remove the executed chapters when their inputs changed since they were executed."""
-    now = digest(ROOT)
+def drop_stale_chapters(app, config) -> None:
+    """Remove from the cache the executed chapters whose inputs changed since; their own code the cache looks at."""
+    app.book_inputs = digests()
     cache = Path(app.outdir).parent / ".jupyter_cache"
     mark = cache.with_name(".jupyter_cache_inputs")
-    if cache.exists() and not (mark.exists() and mark.read_text() == now):
-        print("snnpaper, results or zoo changed: every chapter is executed again")
-        shutil.rmtree(cache)
+    before = _read(mark)
+    stale = {name for name, now in app.book_inputs.items() if before.get(name) != now}
+    if cache.exists() and stale:
+        kept = get_cache(cache)
+        for record in kept.list_cache_records():
+            if (name := Path(record.uri).stem) in stale or name not in app.book_inputs:
+                print(f"{name}: what it computes from has changed, it is executed again")
+                kept.remove_cache(record.pk)
     mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.write_text(now)
-    config.book_inputs = now  # declared with "env" below: Sphinx reads every page again when it differs
+    mark.write_text(json.dumps(app.book_inputs))
+
+
+def _read(mark: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads(mark.read_text()))
+    except (OSError, ValueError):  # the first build here, or one that was stopped while it wrote
+        return {}
+
+
+def stale_pages(app, env, added, changed, removed) -> list[str]:
+    """Pages to be read again although their text is the same; a build that fails leaves `env` as it was."""
+    before = getattr(env, "book_inputs", {})
+    return [name for name, now in app.book_inputs.items() if name in env.found_docs and before.get(name) != now]
+
+
+def pages_are_read(app, env) -> None:
+    env.book_inputs = app.book_inputs
 
 
 def address(root: Path) -> str:
@@ -68,8 +88,9 @@ def every_script_once(app, pagename, templatename, context, doctree) -> None:
 
 
 def setup(app) -> dict:
-    app.add_config_value("book_inputs", "", "env", str)
-    app.connect("config-inited", drop_stale_cache, priority=100)
+    app.connect("config-inited", drop_stale_chapters, priority=100)
+    app.connect("env-get-outdated", stale_pages)
+    app.connect("env-updated", pages_are_read)
     app.connect("config-inited", show_address, priority=100)
     app.connect("doctree-resolved", warn_of_raw_reprs)
     app.connect("html-page-context", every_script_once)

@@ -168,11 +168,15 @@ def _inside(candidates: Tensor, x: Tensor, eps: float, name: str) -> None:
         )
 
 
-def autoattack(model: nn.Module, eps: float, classes: int, queries: int) -> torchattacks.AutoAttack:
-    """AutoAttack as torchattacks has it, with this many queries for its Square."""
-    attack = torchattacks.AutoAttack(model, eps=eps, n_classes=classes, seed=0)
-    attack._autoattack.attacks[-1].n_queries = queries
-    return attack
+def autoattack(model: nn.Module, eps: float, classes: int, queries: int) -> torchattacks.MultiAttack:
+    """The four attacks of torchattacks' standard AutoAttack as it calls them, with this many queries for its Square."""
+    ta = torchattacks
+    return ta.MultiAttack([
+        ta.APGD(model, eps=eps, loss="ce", seed=0),
+        ta.APGDT(model, eps=eps, n_classes=classes, seed=0),
+        ta.FAB(model, eps=eps, multi_targeted=True, n_classes=classes, seed=0),
+        ta.Square(model, eps=eps, n_queries=queries, seed=0),
+    ])  # fmt: skip
 
 
 class Connected(nn.Module):

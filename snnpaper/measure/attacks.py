@@ -167,7 +167,7 @@ def sources_of(run: Run) -> dict[str, CodedNet]:
             neuron="IF", seed=run.seed, **{k: getattr(run, k) for k in ("epochs", "batch_size", "train_images")}
         ) == run  # fmt: skip
         for label, fits in (("another seed", same), ("ReLU twin", twin)):
-            if fits and label not in found:
+            if fits and label not in found and zoo.files_of(name):
                 found[label] = zoo.load(name)[1].requires_grad_(False)
     return found
 

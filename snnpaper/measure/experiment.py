@@ -142,7 +142,7 @@ def record_training(done: Trainer, splits: dict[str, Images], **how) -> CodedNet
         few = coded.encode(splits["validation"].first(64).to(done.sums.device).x)
         results["differing_spikes"] = differing_spikes(coded.net, few)
     zoo.save(run, coded.net)
-    how |= {"weights_sha256": zoo.sha256(coded.net), "data_sha256": {k: v.sha256 for k, v in splits.items()}}
+    how |= {"live_sha256": zoo.sha256(coded.net), "data_sha256": {k: v.sha256 for k, v in splits.items()}}
     ledger.append("train", run, results, done.seconds, **how)
     zoo.card(run)
     return coded

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -37,7 +36,6 @@ def fused_if(
     float32 or float64, on the CPU; five axes come back in channels-last order. In train mode `norm` gathers its
     running statistics as it does by itself. Raises RuntimeError when a second derivative is prepared.
     """
-    numba.set_num_threads(min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS))
     neuron = (surrogate, alpha, detach_reset)
     if norm is None:
         return _Fused.apply(x, None, None, neuron, None)

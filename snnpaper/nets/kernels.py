@@ -4,21 +4,51 @@ Activations are arrays [T, M] of M neurons, channels varying fastest; what diffe
 is repeated to L lanes, a multiple of the channels, so that the innermost loops run over L neighbours that a
 cache holds for all T. Each innermost loop writes one array: the compiler turns only such loops into vector
 instructions. Sums are taken in float64 over a fixed number of parts, so that no result depends on the number
-of threads. Dtypes are float32 or float64, the same for all arrays of a call.
+of threads, which is torch's. Dtypes are float32 or float64, the same for all arrays of a call.
 """
 
 from __future__ import annotations
 
+import functools
+import os
+import types
+
+import numba
 import numpy as np
+import torch
 from numba import njit, prange
 
 LANES = 512  # about: T x LANES potentials stay in the first cache
 PARTS = 8  # of a sum over all neurons
 ATAN, SIGMOID, RECTANGULAR, TRIANGULAR = range(4)
-_OPTIONS = {"parallel": True, "cache": True, "error_model": "numpy"}
+_OPTIONS = {"cache": True, "error_model": "numpy"}
+
+# Starting numba's OpenMP layer sets the process's number of OpenMP threads, which is torch's too, to all cores, and
+# its threads do not survive a fork; its own queue leaves both alone.
+if numba.config.THREADING_LAYER == "default":
+    numba.config.THREADING_LAYER = "workqueue"
+# torch's own threads do not survive a fork either: a forked process works alone instead of waiting for them for ever.
+os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
-@njit(**_OPTIONS)
+def loop(f):
+    """`f` compiled for as many threads as torch may use; with one, no threads are started at all."""
+    alone = types.FunctionType(f.__code__, f.__globals__, f"{f.__name__}_alone")
+    alone.__qualname__ = alone.__name__  # the cache on disk knows functions by name only
+    alone, shared = njit(**_OPTIONS)(alone), njit(parallel=True, **_OPTIONS)(f)
+
+    @functools.wraps(f)
+    def run(*args):
+        threads = min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)
+        if threads == 1:
+            return alone(*args)
+        numba.set_num_threads(threads)
+        return shared(*args)
+
+    return run
+
+
+@loop
 def moments(x, sums):
     """Sums of x [T*M] and of its squares by lane: float64 `sums` [PARTS, 2, L] is overwritten."""
     L, blocks = sums.shape[2], -(-len(x) // sums.shape[2])
@@ -34,7 +64,7 @@ def moments(x, sums):
         sums[part, 0], sums[part, 1] = once, twice
 
 
-@njit(**_OPTIONS)
+@loop
 def fire(x, scale, shift, spikes):
     """Spikes [T, M] of IF neurons with input scale * x + shift, threshold 1, reset to 0."""
     L, M = len(scale), x.shape[1]
@@ -51,7 +81,7 @@ def fire(x, scale, shift, spikes):
                 v[i] = h - s * h
 
 
-@njit(**_OPTIONS)
+@loop
 def trace(x, scale, shift, grad, surrogate, alpha, detached, slope, delta, sums):
     """Backward pass of `fire`: delta [T, M] from grad [T, M] = d loss / d spikes.
 
@@ -138,7 +168,7 @@ def _through_reset(later, h, steep, detached):
             later[i] *= gate - steep[i] * h[i]
 
 
-@njit(**_OPTIONS)
+@loop
 def subtract_means(delta, x, scale, shift, by_x):
     """In place: delta <- scale * delta - shift - by_x * x, the last step of BatchNorm's backward pass; [T*M]."""
     L = len(scale)

@@ -8,6 +8,7 @@ Parameter names are SpikingJelly's, so weights move between the two.
 from __future__ import annotations
 
 import contextlib
+import copy
 
 import torch
 import torch.nn.functional as F
@@ -37,8 +38,7 @@ class Conv2d(nn.Conv2d):
         if self.kernel_size == (1, 1) and self.padding == (0, 0) and self.in_channels < 8:
             return F.conv2d(x[..., ::down, ::right], self.weight, self.bias)
         axes = list(zip(sides, self.kernel_size, self.stride, self.padding, strict=True))
-        # where the windows of each axis start; the padding lies at negative places
-        windows = [range(-padding, side + padding - kernel + 1, stride) for side, kernel, stride, padding in axes]
+        windows = [_windows(*axis) for axis in axes]
         if not all(windows):
             return super().forward(x)  # which says that the map is smaller than the kernel
         covered = (w[-1] <= 0 and w[0] + kernel >= side for w, (side, kernel, *_) in zip(windows, axes, strict=True))
@@ -56,13 +56,24 @@ class Conv2d(nn.Conv2d):
         return y.unflatten(-1, (len(down), len(right), -1)).movedim(-1, -3)
 
 
+def _windows(side: int, kernel: int, stride: int, padding: int) -> range:
+    """Where the windows along an axis start; the padding lies at negative places."""
+    return range(-padding, side + padding - kernel + 1, stride)
+
+
+def _alive(windows: range, side: int, kernel: int) -> slice:
+    """The taps that meet more than padding somewhere along an axis."""
+    live = [tap for tap in range(kernel) if any(0 <= start + tap < side for start in windows)]
+    return slice(live[0], live[-1] + 1)
+
+
 def _live(windows: range, side: int, kernel: int, stride: int, padding: int) -> tuple[slice, int]:
     """The taps that meet the image somewhere along an axis, and the padding that the others leave; or all taps."""
-    live = [tap for tap in range(kernel) if any(0 <= start + tap < side for start in windows)]
-    left = padding - live[0]
-    if (side + 2 * left - len(live)) // stride + 1 != len(windows):  # padding is the same on both ends
+    live = _alive(windows, side, kernel)
+    left = padding - live.start
+    if (side + 2 * left - (live.stop - live.start)) // stride + 1 != len(windows):  # padding is the same on both ends
         return slice(None), padding
-    return slice(live[0], live[-1] + 1), left
+    return live, left
 
 
 class Block(nn.Module):
@@ -143,19 +154,19 @@ class SpikingResNet(nn.Module):
         alpha: float = 2.0,
         precision: str = "fp32",
         plain: bool = False,
-        channels: int = 3,
+        shape: tuple[int, int, int] = (3, 32, 32),
     ) -> None:
         super().__init__()
         for name, value in (("arch", arch), ("skip", skip), ("neuron", neuron), ("precision", precision)):
             if value not in ALLOWED[name]:
                 raise ValueError(f"{name} is {value!r}; allowed: {', '.join(ALLOWED[name])}")
-        self.precision = precision
+        self.precision, self.shape = precision, shape
 
         def make():
             return nn.ReLU() if neuron == "ReLU" else IF(surrogate, alpha, skip != "spiking", plain=plain)
 
         bottleneck, conv = arch == "resnet50", nn.Conv2d if plain else Conv2d
-        self.conv1 = conv(channels, width, *pools.find(pool).there.entry.stem, bias=False)
+        self.conv1 = conv(shape[0], width, *pools.find(pool).there.entry.stem, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.sn1 = make()
         self.maxpool = pools.module(pool)  # SpikingJelly's name for it, whatever it is
@@ -181,6 +192,25 @@ class SpikingResNet(nn.Module):
             return self.fc(x.mean(dim=(-2, -1))).mean(0).to(spikes.dtype)
 
 
+def live_parts(net: SpikingResNet) -> dict[str, Tensor]:
+    """Views of all parameters and buffers, of kernels without the taps that meet nothing but padding.
+
+    On images of the network's `shape` what is left out has no influence: it may be anything.
+    """
+    shadow, taps = copy.deepcopy(net).to("meta").float().eval(), {}
+    shadow.precision = "fp32"
+
+    def note(conv: nn.Conv2d, inputs: tuple[Tensor]) -> None:
+        axes = zip(inputs[0].shape[-2:], conv.kernel_size, conv.stride, conv.padding, strict=True)
+        taps[f"{names[conv]}.weight"] = [_alive(_windows(*axis), *axis[:2]) for axis in axes]
+
+    names = {m: name for name, m in shadow.named_modules() if isinstance(m, nn.Conv2d)}
+    for conv in names:
+        conv.register_forward_pre_hook(note)
+    shadow(torch.empty(1, 1, *net.shape, device="meta"))
+    return {k: v[..., *taps[k]] if k in taps else v for k, v in net.state_dict().items()}
+
+
 def build(run: Run, engine: str = "fast") -> SpikingResNet:
     """The untrained network of a run, initialised from its seed without touching the global stream.
 
@@ -192,6 +222,6 @@ def build(run: Run, engine: str = "fast") -> SpikingResNet:
         torch.manual_seed(run.seed)
         net = SpikingResNet(
             data.TABLE[run.dataset].classes, run.arch, run.width, run.pooling, run.skip, run.neuron, run.surrogate,
-            run.alpha, run.precision, engine == "plain", data.TABLE[run.dataset].shape[0],
+            run.alpha, run.precision, engine == "plain", data.TABLE[run.dataset].shape,
         )  # fmt: skip
     return net if engine == "plain" else net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
