@@ -197,12 +197,12 @@ def live_parts(net: SpikingResNet) -> dict[str, Tensor]:
 
     On images of the network's `shape` what is left out has no influence: it may be anything.
     """
-    shadow, taps = copy.deepcopy(net).to("meta").float().eval(), {}
-    shadow.precision = "fp32"
+    shadow = copy.deepcopy(net).to("meta").float().eval()
+    shadow.precision, taps = "fp32", dict[str, list[slice]]()
 
     def note(conv: nn.Conv2d, inputs: tuple[Tensor]) -> None:
         axes = zip(inputs[0].shape[-2:], conv.kernel_size, conv.stride, conv.padding, strict=True)
-        taps[f"{names[conv]}.weight"] = [_alive(_windows(*axis), *axis[:2]) for axis in axes]
+        taps[f"{names[conv]}.weight"] = [_alive(_windows(n, k, s, int(p)), n, k) for n, k, s, p in axes]
 
     names = {m: name for name, m in shadow.named_modules() if isinstance(m, nn.Conv2d)}
     for conv in names:
