@@ -201,8 +201,9 @@ def live_parts(net: SpikingResNet) -> dict[str, Tensor]:
     shadow.precision, taps = "fp32", dict[str, list[slice]]()
 
     def note(conv: nn.Conv2d, inputs: tuple[Tensor]) -> None:
+        assert not isinstance(conv.padding, str)  # "same" is nowhere in these networks
         axes = zip(inputs[0].shape[-2:], conv.kernel_size, conv.stride, conv.padding, strict=True)
-        taps[f"{names[conv]}.weight"] = [_alive(_windows(n, k, s, int(p)), n, k) for n, k, s, p in axes]
+        taps[f"{names[conv]}.weight"] = [_alive(_windows(n, k, s, p), n, k) for n, k, s, p in axes]
 
     names = {m: name for name, m in shadow.named_modules() if isinstance(m, nn.Conv2d)}
     for conv in names:
