@@ -15,8 +15,8 @@ import yaml
 
 from snnpaper import campaign, cost, ledger, zoo
 from snnpaper import train as train_module
-from snnpaper.cli import main
 from snnpaper.campaign import cells
+from snnpaper.cli import main
 from snnpaper.config import Run
 from snnpaper.measure import experiment
 from snnpaper.nets import data

@@ -46,7 +46,8 @@ def test_every_axis_of_the_cost_figure_has_its_points(record):
 def test_the_longest_trained_network_is_attacked(monkeypatch):
     runs = [Run.make("sweep"), Run.make("cpu"), Run.make("cpu", seed=1), Run.make("cpu", neuron="ReLU", epochs=9)]
     monkeypatch.setattr(bench.ledger, "records", lambda kind: [{"config": r.to_dict()} for r in runs])
-    monkeypatch.setattr(bench.zoo, "load", lambda name: (None, SimpleNamespace(state_dict=lambda: name)))
+    loaded = lambda name: (None, SimpleNamespace(net=SimpleNamespace(state_dict=lambda: name)))  # noqa: E731
+    monkeypatch.setattr(bench.zoo, "load", loaded)
     assert bench.trained(Run.make("paper", width=16)) == Run.make("cpu").name
     assert bench.trained(Run.make("paper", width=32)) is None
 
