@@ -90,9 +90,7 @@ def _add_campaign(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--block", default="", help="only the blocks with this in their name")
     _add_device(parser)
     parser.add_argument("--budget-minutes", type=float, default=math.inf, help="stop after; default never")
-    parser.add_argument(
-        "--together", type=int, default=1, help="networks at once, on a CPU in as many processes; default 1"
-    )
+    parser.add_argument("--together", type=int, default=1, help="networks at once, on a CPU a process each; default 1")
     parser.add_argument("--threads", type=int, help="of a CPU, in all: each process gets its share; default torch's")
     parser.add_argument("--no-render", action="store_true", help="leave chapter 3 of each cell unrendered")
 
