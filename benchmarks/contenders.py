@@ -44,7 +44,7 @@ class Ours:
         self.change(self.net)
         self.coded.train()
         self.optimiser = optimiser_of(run, self.coded)
-        self.published = Attack(space="spike", eps=EPS, alpha=STEP, steps=STEPS)
+        self.published = Attack(space="spike", eps=EPS, step_size=STEP, steps=STEPS)
         self._graph = None
 
     def change(self, net: SpikingResNet) -> None:

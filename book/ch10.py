@@ -25,6 +25,7 @@ from IPython.display import HTML
 from myst_nb import glue
 
 from snnpaper.config import Run
+from snnpaper.measure import TABLE
 from snnpaper.nets import models
 from snnpaper.report import page, tables
 from snnpaper.report.attacks import tables as attacked
@@ -236,13 +237,14 @@ HTML(page.table(grid[["data", "network", "seeds at paper scale", "command", "cos
 # sometimes paused): what a run cost there, not how fast it can be.
 
 # %%
-HTML(page.runs_table(["train", "failed", "robustness", "sparsity", "theory", "trail", "deviations"]))
+HTML(page.runs_table(["train", "failed", *(kind for kind, entry in TABLE.items() if entry.network == "trained")]))
 
 # %% [markdown]
-# Networks before their first step, for what the architecture does by itself:
+# Networks before their first step, for what the architecture does by itself, and small ones trained for one record:
 
 # %%
-HTML(f"<details><summary>untrained networks</summary>{page.runs_table(['untrained'])}</details>")
+others = [kind for kind, entry in TABLE.items() if entry.network != "trained"]
+HTML(f"<details><summary>networks that are not kept</summary>{page.runs_table(others)}</details>")
 
 # %% [markdown]
 # ## Check us

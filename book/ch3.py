@@ -28,8 +28,8 @@
 from IPython.display import HTML
 
 from snnpaper import config, ledger, sparsity, zoo
-from snnpaper.attacks.standard import Attack
-from snnpaper.measure import experiment
+from snnpaper.attacks.standard import EVAL, TRAIN, Attack
+from snnpaper.measure import TABLE, experiment, robustness
 from snnpaper.nets import data, pools
 from snnpaper.report import page, plots, tables
 from snnpaper.train import train
@@ -109,15 +109,15 @@ plots.learning_curves(curves)
 #
 # The same $\epsilon$ means different things in the two, so their accuracies never share a column. FGSM is one
 # step of size $\epsilon$ along the sign of the gradient; PGD-7 takes seven steps of 0.01 from a random start
-# and keeps the last iterate. Both are torchattacks' own. The network is in eval mode throughout: that is the
-# **sound protocol**, in which the function attacked is the one that is measured. It does not say that the attack is
+# and keeps the last iterate. Both are torchattacks' own. The network is in eval mode throughout: that is
+# **eval mode**, in which the function attacked is the one that is measured. It does not say that the attack is
 # strong; [](ch-obfuscation) asks that.
 
 # %% tags=["nbval-ignore-output"]
-test = splits["test"].first(100 if live else experiment.ATTACKED_IMAGES)
-battery = [Attack(space=s, method=m) for s in ("pixel", "spike") for m in ("fgsm", "pgd")]
+test = splits["test"].first(100 if live else TABLE["robustness"].images)
+battery = [Attack(space=s, algorithm=a) for s in ("pixel", "spike") for a in ("FGSM", "PGD")]
 if live:
-    found = experiment.robustness(run, coded, test, battery)
+    found = robustness.attacked(coded, test, battery)
 else:
     found = ledger.read("robustness", run.name)["results"]
 frame = tables.accuracies_of(run, found)
@@ -126,11 +126,11 @@ frame[["space", "protocol", "method", "eps", "n", "accuracy"]].round(2)
 # %% tags=["nbval-ignore-output"]
 clean = frame.loc[frame["space"] == "clean", "accuracy"].item()
 if run == config.Run.make("demo", pool=run.pool, seed=run.seed):
-    whole = experiment.robustness(run, coded, splits["test"], [])["clean_accuracy"]
+    whole = robustness.attacked(coded, splits["test"], [])["clean_accuracy"]
     assert whole >= 0.90, f"clean accuracy on the {len(splits['test'])} test digits is {whole:.3f}"
     print(f"clean accuracy on all {len(splits['test'])} test images: {100 * whole:.1f} %")
-sound = frame[frame["protocol"] == "sound"]
-assert (sound["accuracy"] <= clean + 0.05).all(), "an attack that helps the network is broken"
+evaluated = frame[frame["protocol"] == EVAL]
+assert (evaluated["accuracy"] <= clean + 0.05).all(), "an attack that helps the network is broken"
 
 # %% [markdown]
 # Digits are an easy task: strokes are thick, and $\epsilon = 8/255$ is a small change to them. Nothing about
@@ -200,7 +200,7 @@ HTML(page.threat_model(recorded, "spike"))
 # the protocol, not to the network.
 
 # %%
-HTML(page.threat_model(recorded, "spike", "published"))
+HTML(page.threat_model(recorded, "spike", TRAIN))
 
 # %% mystnb={"figure": {"name": "fig-ch3-dots", "caption": "Recorded part: width-16 SEW-ResNet-18 on CIFAR-10, 4 epochs, 1,000 test images, pixel space; one dot a seed. Runs: the rows of the table above with that setting."}, "image": {"alt": "Accuracy of networks with max and with average pooling: clean, FGSM and PGD-7 at two radii."}}
 small = recorded[(recorded["width"] == 16) & (recorded["epochs"] == 4) & (recorded["dataset"] == "cifar10")]

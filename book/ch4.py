@@ -136,7 +136,7 @@ HTML(page.under(figure, "ch4-thresholds", page.origin(trained)))
 names = {pool: sorted(set(trained.loc[trained["pool"] == pool, "run"]))[0] for pool in ("max", "avg")}
 with_maps = {pool: n for pool, n in names.items() if ledger.path("trail", n).exists()}
 path = ["layer1.0", *(f"layer1.0.{p}" for p in ("sn2", "bn2", "conv2", "sn1", "bn1", "conv1")), *measure.STEM[::-1]]
-arrays = {pool: measure.arrays("trail", n) for pool, n in with_maps.items()}
+arrays = {pool: ledger.arrays("trail", n) for pool, n in with_maps.items()}
 
 # %% mystnb={"figure": {"name": "fig-trail-drawn", "caption": "Role of the paper's Figure 6. The gradient of one image through the first residual block and the stem, in eval mode: share of non-zero entries per position (colour) and its mean (below each box), for one trained network of each pool."}, "image": {"alt": "Two rows of twelve maps. With average pooling every map is bright. With max pooling the maps are bright up to the pool's output; the pool's input shows a grid in which every second row and column, where windows begin, is bright and the rest dark; batch norm and conv1 stay mottled; the input map is bright."}}
 figure = figures.trail({f"{pool} pool": maps for pool, maps in arrays.items()}, path)
@@ -442,7 +442,7 @@ for state in ("untrained", "trained"):
         kind = {"trained": "trail"}.get(state, state)
         for name in sorted(set(rows["run"]))[:1]:
             if ledger.path(kind, name).exists():
-                maps[f"{pool}\n{state}"] = measure.arrays(kind, name)["input size"]
+                maps[f"{pool}\n{state}"] = ledger.arrays(kind, name)["input size"]
 photos, labels = measure.shown_images(first["dataset"])
 CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
 titles = [CLASSES[i] if first["dataset"] == "cifar10" else str(i) for i in labels]
@@ -483,7 +483,7 @@ wanted = {
 }
 others = {title: Run.make("sweep", pool="max", seed=0, **changes).name for title, changes in wanted.items()}
 others = {title: name for title, name in others.items() if name in names}
-maps = {title: measure.arrays("untrained", name)["input size"] for title, name in others.items()}
+maps = {title: ledger.arrays("untrained", name)["input size"] for title, name in others.items()}
 
 # %% mystnb={"figure": {"name": "fig-trail-heatmaps-variants", "caption": "The same four images, untrained networks with one thing changed; each map has its own scale. Max pooling, seed 0, eval mode."}, "image": {"alt": "Four rows of seven maps: all networks have gradient at every position, more or less grainy; for latency and direct coding the maps differ in grain only."}}
 figure = figures.heatmaps(photos, maps, titles)
@@ -519,6 +519,6 @@ print(f"Of these {networks.sum()}, {small} are below the paper's scale: what res
 # ## Try
 #
 # - `python -m snnpaper train --profile sweep --surrogate rectangular` adds a record: which rows above change?
-# - `python -m snnpaper.measure.trail --untrained --pool max --T 1`: with a single bit plane, how many windows are tied?
+# - `snnpaper measure untrained --profile sweep --pool max --T 1`: with a single bit plane, how many windows are tied?
 # - `verdicts.paper_values()["pool_sparsity_drop"]`: with the paper at hand, put its exact wording next to
 #   [](trail-3788): which reading does it mean?

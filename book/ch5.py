@@ -33,6 +33,7 @@
 import pandas as pd
 from IPython.display import HTML
 
+from snnpaper.attacks.standard import EVAL, TRAIN
 from snnpaper.config import Run
 from snnpaper.report import gaps, page, plots, tables
 from snnpaper.report.attacks import tables as attacked
@@ -112,7 +113,7 @@ HTML(tables.bullets(tables.readings(acc)))
 # %%
 known = verdicts.paper_values()
 size = known["pgd_loss_avg_range"]["value"]
-alike = paired[(paired["method"] == "pgd") & (paired["space"] == "spike") & (paired["protocol"] == "published")]
+alike = paired[(paired["method"] == "pgd") & (paired["space"] == "spike") & (paired["protocol"] == TRAIN)]
 if size is not None and len(alike):
     largest = 100 * alike["difference"].abs().max()
     print(
@@ -162,11 +163,11 @@ like = acc[acc["run"].isin([r.name for runs in sweep.values() for r in runs])]
 rows = []
 for title, rule in {
     "clean": like["space"] == "clean",
-    "PGD-7 8/255, spike, sound": (like["space"] == "spike")
-    & (like["protocol"] == "sound")
+    f"{tables.PGD} 8/255, spike, {EVAL}": (like["space"] == "spike")
+    & (like["protocol"] == EVAL)
     & (like["method"] == "pgd")
     & (like["eps"] == 8),
-    "PGD-7 8/255, pixel, sound": (like["space"] == "pixel") & (like["method"] == "pgd") & (like["eps"] == 8),
+    f"{tables.PGD} 8/255, pixel, {EVAL}": (like["space"] == "pixel") & (like["method"] == "pgd") & (like["eps"] == 8),
 }.items():
     rows.append(like[rule].assign(what=title, depth=like["label"].str.extract(r"(\d+)$")[0].astype(int)))
 by_depth = pd.concat(rows)

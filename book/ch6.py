@@ -38,15 +38,13 @@ from snnpaper.attacks.levels import level_search
 from snnpaper.attacks.pgd import pgd_any_iterate
 from snnpaper.audit import checks
 from snnpaper.audit.evidence import evidence, slack
-from snnpaper.measure.codings import EPS, IMAGES
 from snnpaper.nets import data, pools
 from snnpaper.report import plots
-from snnpaper.report.attacks import ablation_tables, budgets, check_tables, figures, mechanism, protocol_tables, tables
+from snnpaper.report.attacks import ablation_tables, check_tables, figures, mechanism, protocol_tables, tables
 from snnpaper.report.tables import accuracies, bullets, readings
 from snnpaper.train import train
 
 plots.use_style()
-MEASURE = "snnpaper.measure.attacks RUN_NAME"
 
 # %% [markdown]
 # ## The answer
@@ -57,8 +55,7 @@ MEASURE = "snnpaper.measure.attacks RUN_NAME"
 #
 # The worst case is an upper bound on robust accuracy, by these attacks at these budgets, and some budgets are small.
 # SA-PGD with ASSG has one start and one sharpness, and was not run again with twice the steps to see whether the bound
-# still falls. "Sound protocol" says only that the network is in eval mode with frozen statistics, not that the attack
-# is strong.
+# still falls. "Eval mode" says only that the network attacked has frozen statistics, not that the attack is strong.
 
 # %%
 rows, curves = tables.rows(), tables.curves()
@@ -117,8 +114,8 @@ print(f"{run.label}, {pools.find(run.pooling).label}, width {run.width}, on {run
 #
 # $$L(q') - L(q) \approx \sum_t g_t\,\bigl(s_t(q') - s_t(q)\bigr). $$ (eq-ch6-levels)
 #
-# BPDA replaces the bracket by a smooth function of $q'-q$. Three such twins: the **identity** ($q'-q$ in every
-# plane), the **weighted** twin ($\omega(t)(q'-q)$), and the **smoothed** twin, the slope of the code averaged over
+# BPDA replaces the bracket by a smooth function of $q'-q$. Three such surrogates: the **identity** ($q'-q$ in every
+# plane), the **weighted** one ($\omega(t)(q'-q)$), and the **smoothed** one, the slope of the code averaged over
 # a few levels. But the bracket is known exactly, and an 8-bit pixel has only $2\cdot 255\epsilon+1$ admissible
 # levels. **Level search** tries them all and takes the best by {eq}`eq-ch6-levels`; a random half of the pixels
 # moves in each step, so that the linear model is taken anew before the other half does.
@@ -134,17 +131,17 @@ x, grey, y = x[right], test.x[right], test.y[right]
 print(f"{len(y)} of {len(test)} digits are classified correctly; attacked are these")
 
 # %% tags=["nbval-ignore-output"]
-print("digits that stand:   " + "".join(f"{k:>4}/255" for k in (2, 8, 16)))
-stands = {}
+print("digits that survive: " + "".join(f"{k:>4}/255" for k in (2, 8, 16)))
+survive = {}
 for bpda in ("identity", "weighted", "smoothed"):
     attacked = coded.threat("pixel", bpda)
-    stands[bpda] = [int(pgd_any_iterate(attacked, x, y, k / 255, step(k / 255, 20), 20)[0].sum()) for k in (2, 8, 16)]
+    survive[bpda] = [int(pgd_any_iterate(attacked, x, y, k / 255, step(k / 255, 20), 20)[0].sum()) for k in (2, 8, 16)]
 if run.coding != "rate":
     by_level = [level_search(coded, grey, y, k) for k in (2, 8, 16)]
-    stands["level search"] = [int((predictions(coded, a) == y).sum()) for a in by_level]
-for name, counts in stands.items():
+    survive["level search"] = [int((predictions(coded, a) == y).sum()) for a in by_level]
+for name, counts in survive.items():
     print(f"{name:20} " + "".join(f"{c:8}" for c in counts))
-assert stands.get("level search", [0])[-1] <= min(stands["identity"][-1], stands["weighted"][-1]) + 2
+assert survive.get("level search", [0])[-1] <= min(survive["identity"][-1], survive["weighted"][-1]) + 2
 
 # %% [markdown]
 # One network, one threat model, four attackers with twenty gradients each. Whatever separates the rows is not the
@@ -169,7 +166,7 @@ for choice in (Backward(), Backward("atan", 8.0), Backward(pool="ties"), Backwar
     with backward(coded, choice):
         assert torch.equal(model(x), logits)
         robust, _ = pgd_any_iterate(model, x, y, 8 / 255, step(8 / 255, 20), 20)
-    print(f"{int(robust.sum()):3} of {len(y)} stand at 8/255 under PGD-20 with {choice}")
+    print(f"{int(robust.sum()):3} of {len(y)} survive at 8/255 under PGD-20 with {choice}")
 
 # %% [markdown]
 # ## Checks, and five signs
@@ -211,7 +208,7 @@ assert reports["zero width"]["verdict"] == "obfuscated" or run.neuron == "ReLU"
 HTML(f"<p>{tables.setting(curves) or 'not recorded yet'}</p>")
 
 # %% mystnb={"figure": {"name": "fig-ch6-curves", "caption": "Recorded part: accuracy over the radius (1/255; number of flips on the right) in each threat model; thin lines are networks, thick ones their mean. Dotted: chance."}, "image": {"alt": "Four panels: in pixel space accuracy falls sooner under level search than under PGD; in spike space and under bit flips it falls over several octaves. The two pools' curves lie close together."}}
-threats = ["pixel, PGD-20, weighted twin", "pixel, level search", "spike, PGD-20", "bit flips"]
+threats = [tables.PIXEL_PGD, tables.LEVELS, tables.SPIKE_PGD, tables.FLIPS]
 axis = ["radius (1/255)", "radius (1/255)", "radius (1/255)", "flips"]
 figure = figures.radius_curves(curves, threats, axis) if len(curves) else "not recorded yet"
 figure
@@ -221,28 +218,27 @@ figure
 # say with intervals. The first two panels are the same networks, the same images and the same threat model. Their
 # attackers differ in more than what they take for the code's derivative: level search also averages gradients, moves a
 # random half of the pixels and jumps to the best level, and PGD at 1/255 takes steps as large as the ball. So level
-# search is taken apart at 1/255, with as many steps in every row. First what stands, in per cent of the first test
+# search is taken apart at 1/255, with as many steps in every row. First what survive, in per cent of the first test
 # images; then what each part is worth, with intervals over the images:
 
 # %%
-ABLATION = "snnpaper.measure.ablation RUN_NAME"
-HTML(tables.shown(ablation_tables.taken_apart(), ABLATION))
+HTML(tables.shown(ablation_tables.taken_apart(), "ablation"))
 
 # %%
 print(ablation_tables.largest())
-HTML(tables.shown(ablation_tables.worth(), ABLATION))
+HTML(tables.shown(ablation_tables.worth(), "ablation"))
 
 # %% [markdown]
 # The least recorded radius at which accuracy is at chance (10 %), and at zero:
 
 # %%
 chance = tables.chance_radii(curves)
-HTML(tables.shown(chance, MEASURE))
+HTML(tables.shown(chance, "attacks"))
 
 # %% [markdown]
 # ## Recorded: attack by attack
 #
-# A plain percentage is what stands under that attack alone (± over seeds). The costly attacks see only images that
+# A plain percentage is what survives under that attack alone (± over seeds). The costly attacks see only images that
 # nothing before them has fooled, and show how many of those they fooled. The smallest step an image can make is 1/255;
 # 8/255 is the paper's radius.
 #
@@ -251,37 +247,37 @@ HTML(tables.shown(chance, MEASURE))
 # is the best of some draws. A zero in these rows says little, the more so where few images were left to attack.
 
 # %%
-HTML(bullets([tables.setting(rows), *budgets.few_left(rows)]) if len(rows) else "not recorded yet")
+HTML(bullets([tables.setting(rows), *tables.few_left(rows)]) if len(rows) else "not recorded yet")
 
 # %% [markdown]
 # ### Pixel space, 1/255
 
 # %%
-HTML(tables.shown(tables.per_attack(rows, "pixel", 1), MEASURE))
+HTML(tables.shown(tables.per_attack(rows, "pixel", 1), "attacks"))
 
 # %% [markdown]
 # ### Pixel space, 8/255
 
 # %%
-HTML(tables.shown(tables.per_attack(rows, "pixel", 8), MEASURE))
+HTML(tables.shown(tables.per_attack(rows, "pixel", 8), "attacks"))
 
 # %% [markdown]
 # ### Spike space, 4/255
 
 # %%
-HTML(tables.shown(tables.per_attack(rows, "spike", 4), MEASURE))
+HTML(tables.shown(tables.per_attack(rows, "spike", 4), "attacks"))
 
 # %% [markdown]
 # ### Spike space, 8/255
 
 # %%
-HTML(tables.shown(tables.per_attack(rows, "spike", 8), MEASURE))
+HTML(tables.shown(tables.per_attack(rows, "spike", 8), "attacks"))
 
 # %% [markdown]
 # ### How much of max pooling's advantage survives
 
 # %%
-HTML(tables.shown(tables.advantage_text(found), MEASURE))
+HTML(tables.shown(tables.advantage_text(found), "attacks"))
 
 # %% [markdown]
 # With fewer than five seeds, and at a reduced scale, indicative: no verdict about the paper's own networks.
@@ -289,13 +285,13 @@ HTML(tables.shown(tables.advantage_text(found), MEASURE))
 # ## Recorded: the checks under these numbers
 #
 # First how many images were judged, network by network, and how many of them chance may move; then how many networks
-# pass, of how many. Columns of pixel space name the twin whose gradient is checked.
+# pass, of how many. Columns of pixel space name the BPDA surrogate whose gradient is checked.
 
 # %%
-HTML(tables.shown(check_tables.checks(), MEASURE))
+HTML(tables.shown(check_tables.checks(), "attacks"))
 
 # %%
-HTML(tables.shown(check_tables.signs(), MEASURE))
+HTML(tables.shown(check_tables.signs(), "attacks"))
 
 # %% [markdown]
 # Second table: in how many networks each warning sign is seen by the rule, in brackets how many images show it in each
@@ -308,10 +304,10 @@ HTML(tables.shown(check_tables.signs(), MEASURE))
 # behind one column, for one network:
 
 # %%
-column = "pixel 1/255, weighted twin"
+column = "pixel 1/255, weighted BPDA"
 first = next((name for name, heading, _ in check_tables.reports() if heading == column), "")
 print(first)
-HTML(tables.shown(check_tables.evidence(first, column), MEASURE))
+HTML(tables.shown(check_tables.evidence(first, column), "attacks"))
 
 # %% [markdown]
 # ### Judged again
@@ -325,11 +321,11 @@ for record in ledger.records("attacks") if data.available("cifar10") else []:
     if not zoo.files_of(record["name"]):
         continue
     kept_run, kept = zoo.load(record["name"])
-    moved = np.load(ledger.path("attacks", record["name"]).with_suffix(".npz"))["difference"]
+    moved = ledger.arrays("attacks", record["name"])["difference"]
     clean = data.load(kept_run.dataset)["test"].first(len(moved))
     worst = (clean.x.int() + torch.from_numpy(moved).int()).float() / 255
     now = predictions(kept.threat("pixel"), worst) == clean.y
-    stored = torch.from_numpy(ledger.unpack(record["results"]["batteries"][0]["standing"], len(moved)))
+    stored = torch.from_numpy(ledger.unpack(record["results"]["batteries"][0]["robust"], len(moved)))
     assert int((now != stored).sum()) <= 2 and np.abs(moved).max() <= 1
     judged += 1
 print(f"networks judged again: {judged}" if judged else "no records, or no CIFAR-10 on this machine: not judged again")
@@ -338,13 +334,13 @@ print(f"networks judged again: {judged}" if judged else "no records, or no CIFAR
 # ### An outsider
 #
 # Would another attacker have done better? Auto-PGD as another library implements it (ART; cross-entropy and
-# difference-of-logits loss, 50 steps each) attacks what the ensemble left standing.
+# difference-of-logits loss, 50 steps each) attacks what the ensemble left.
 
 # %%
 outside = tables.outsider()
 lowered = outside["lowered by (points)"].max() if len(outside) else float("nan")
 print(f"largest change by the outsider: {lowered:.1f} points; the claim is at most 0.5")
-HTML(tables.shown(outside, MEASURE))
+HTML(tables.shown(outside, "attacks"))
 
 # %% [markdown]
 # ## Recorded: the published protocol, habit by habit
@@ -352,7 +348,7 @@ HTML(tables.shown(outside, MEASURE))
 # PGD-7 in spike space at the paper's radius, with one habit of the published code changed at a time.
 
 # %%
-ladder = tables.shown(protocol_tables.ladder(), "snnpaper.measure.protocol RUN_NAME")
+ladder = tables.shown(protocol_tables.ladder(), "protocol")
 HTML(ladder + bullets(protocol_tables.iterates_text()))
 
 # %% [markdown]
@@ -369,9 +365,9 @@ HTML(ladder + bullets(protocol_tables.iterates_text()))
 # staircase, which still has no derivative and needs a stand-in: that row is no more exact than the others.
 
 # %%
-print(f"per cent of {IMAGES} digits, at {255 * EPS:g}/255. {protocol_tables.samples_text()}")
+print(f"{protocol_tables.codings_setting()} {protocol_tables.samples_text()}")
 codings = protocol_tables.codings().reset_index()
-HTML(tables.shown(codings, "snnpaper.measure.codings"))
+HTML(tables.shown(codings, "codings"))
 
 # %% [markdown]
 # ## Does sparsity explain robustness?
@@ -390,19 +386,19 @@ HTML(tables.shown(codings, "snnpaper.measure.codings"))
 
 # %%
 outcomes = {
-    "spike space": "spike, PGD-20",
-    "bit flips": "bit flips",
-    "pixel, weighted twin": "pixel, PGD-20, weighted twin",
+    "spike space": tables.SPIKE_PGD,
+    "bit flips": tables.FLIPS,
+    "pixel, weighted BPDA": tables.PIXEL_PGD,
 }
 frames = {name: mechanism.images(threat) for name, threat in outcomes.items()}
 enough = all(frame["run"].nunique() >= 2 for frame in frames.values())
 fits = {name: mechanism.regress(frame) for name, frame in frames.items()} if enough else {}
 varies = mechanism.variation(frames["spike space"])
-HTML(tables.shown(varies.round(4), f"{MEASURE} --only curve"))
+HTML(tables.shown(varies.round(4), "curve"))
 
 # %%
 print(*(f"{name}: {why}" for name, why in mechanism.weak(varies).items()), f"Rule: {mechanism.rule()}.", sep="\n")
-HTML(tables.shown(mechanism.explained(fits, frames), f"{MEASURE} --only curve"))
+HTML(tables.shown(mechanism.explained(fits, frames), "curve"))
 
 # %% mystnb={"figure": {"name": "fig-ch6-mechanism", "caption": "Recorded part: change of the least adversarial radius (octaves) per standard deviation of each predictor, alone and with all others, with 95 % bootstrap intervals over networks and images."}, "image": {"alt": "Coefficients with intervals for margin, norm and three measures of sparsity, one panel for each threat."}}
 picture = figures.forest(fits) if fits else "not recorded yet"
@@ -420,7 +416,7 @@ one_line = "; ".join(f"{k}: {mechanism.verdict(fit, varies)}" for k, fit in fits
 at_one = curves[curves["radius"] == 1].groupby("threat", sort=False)["accuracy"].mean()
 summary = [
     "The smallest step an image can make, 1/255, same networks and images: "
-    + "; ".join(f"{100 * a:.1f} % stand under {k.removeprefix('pixel, ')}" for k, a in at_one.items() if "pixel" in k)
+    + "; ".join(f"{100 * a:.1f} % survive under {k.removeprefix('pixel, ')}" for k, a in at_one.items() if "pixel" in k)
     + ". What one attack misses another finds: it was hidden from the first, not protected by the network.",
     said[0],
     f"That sparsity explains robustness beside norm and margin: {one_line}.",
@@ -431,7 +427,7 @@ HTML(bullets(summary))
 # ## Try
 #
 # - `-p neuron ReLU`: the same network without spikes. Which attacks still differ?
-# - `-p coding direct`: without a code to hide behind, how far are the twins apart?
-# - `-p coding latency`: which twin says anything?
+# - `-p coding direct`: without a code to hide behind, how far are the BPDA surrogates apart?
+# - `-p coding latency`: which BPDA surrogate says anything?
 # - Your own network: `snnpaper.audit.generic.audit(model, images, labels, eps=8/255, classes=10)` runs the attacks and the
 #   checks on any module that maps images in $[0,1]$ to logits.

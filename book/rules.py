@@ -49,7 +49,7 @@ from snnpaper.stats import wilson
 #    t) and over images (normal, with Agresti and Min's half disagreement each way) are added.
 # 4. The last epoch's weights are measured. The test split chooses nothing: no epoch, no setting, no seed. Seeds are
 #    0 to 4 because they are the first five.
-# 5. Pixel space and spike space, and the sound and the published protocol, are never averaged and never share a
+# 5. Pixel space and spike space, and eval mode and train mode (the published protocol), are never averaged and never share a
 #    column. The paper's numbers stand beside spike space only.
 # 6. A record is never replaced. A run that failed is reported as failed.
 #

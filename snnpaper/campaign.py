@@ -14,23 +14,26 @@ from pathlib import Path
 
 import yaml
 
-from . import cost, ledger, zoo
+from . import cost, ledger, measure, zoo
 from .config import PROFILES, Run, book, checkout, home
 from .measure import experiment
+from .measure.robustness import battery
 from .nets import data
 from .train import Diverged, OutOfTime
 from .workers import claim
 
+_KEYS = ("block", "profile", "fixed", "over", "measure")
 GRID = (checkout() or home()) / "workflow" / "grid.yml"  # of the checkout: an installed package has none
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell of the grid: its block, its profile and what it changes."""
+    """One cell of the grid: its block, its profile, what it changes, and the kinds of record it gets."""
 
     block: str
     profile: str
     changes: tuple[tuple[str, object], ...]
+    kinds: tuple[str, ...] = measure.USUAL
 
     @property
     def run(self) -> Run:
@@ -58,11 +61,12 @@ class Cell:
     @property
     def arguments(self) -> list[str]:
         given = [x for k, v in self.changes for x in (f"--{k}", str(v))]
-        return ["--profile", self.profile, *given]
+        kinds = [] if self.kinds == measure.USUAL else ["--measure", *self.kinds]
+        return ["--profile", self.profile, *given, *kinds]
 
     def missing(self) -> list[str]:
         """The kinds of record this cell lacks."""
-        return list(experiment.STAGES) if self.absent else experiment.missing(self.run)
+        return ["train", *self.kinds] if self.absent else experiment.missing(self.run, self.kinds)
 
     def trains_beside(self, other: Cell) -> bool:
         """Whether it can be trained at once with another: of one data set, and rate coding draws from one stream."""
@@ -91,16 +95,19 @@ def _all_cells(grid: Path) -> list[Cell]:
     except (OSError, yaml.YAMLError) as err:
         raise ValueError(f"the grid {grid} cannot be read: {err}; --grid names another than a checkout's") from None
     if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
-        raise ValueError(f"{grid.name} must be a list of blocks, each with block, profile, fixed, over")
+        raise ValueError(f"{grid.name} must be a list of blocks, each with {', '.join(_KEYS)}")
     seen: set[str] = set()
     out = []
     for i, block in enumerate(blocks):
         where = f"{grid.name}, block {block.get('block', i + 1)!r}"
-        if unknown := set(block) - {"block", "profile", "fixed", "over"}:
-            raise ValueError(f"{where}: unknown {', '.join(sorted(unknown))}; allowed: block, profile, fixed, over")
+        if unknown := set(block) - set(_KEYS):
+            raise ValueError(f"{where}: unknown {', '.join(sorted(unknown))}; allowed: {', '.join(_KEYS)}")
         if block.get("profile") not in PROFILES:
             raise ValueError(f"{where}: profile is {block.get('profile')!r}; allowed: {', '.join(PROFILES)}")
         fixed, over = block.get("fixed") or {}, block.get("over") or {}
+        kinds = tuple(block.get("measure") or measure.USUAL)
+        if strange := [k for k in kinds if k not in measure.TABLE]:
+            raise ValueError(f"{where}: measure has {', '.join(strange)}; allowed: {', '.join(measure.TABLE)}")
         names = [f.name for f in fields(Run)]
         if wrong := [k for k in [*fixed, *over] if k not in names]:
             raise ValueError(f"{where}: unknown {', '.join(wrong)}; allowed: {', '.join(names)}")
@@ -108,7 +115,7 @@ def _all_cells(grid: Path) -> list[Cell]:
             raise ValueError(f"{where}: {', '.join(loose)} under `over` must be a list with entries")
         for values in itertools.product(*over.values()):
             changes = fixed | dict(zip(over, values, strict=True))
-            cell = Cell(block.get("block", str(i + 1)), block["profile"], tuple(changes.items()))
+            cell = Cell(block.get("block", str(i + 1)), block["profile"], tuple(changes.items()), kinds)
             try:
                 name = cell.name
             except ValueError as err:
@@ -156,7 +163,7 @@ def run(
                 course = sorted({c.run for c in todo if c.run.course == cell.run.course}, key=lambda r: r.epochs)
                 for shorter in course[:-1] if "train" in missing else ():  # one training; these on its way
                     experiment.train_stage(shorter, device, deadline=deadline, goes_on=True)
-                experiment.run_all(cell.run, device, deadline=deadline)
+                experiment.run_all(cell.run, device, deadline=deadline, kinds=cell.kinds)
             except OutOfTime as stop:
                 say(f"time is up ({budget_minutes:g} min). {stop}; left in all: {_left(todo[i:])}")
                 return False
@@ -252,5 +259,8 @@ def _done(record: dict) -> str:
     head += f"  {cost.duration(p['wall_seconds']):>7}  {cost.machine(p['hardware'])}"
     if not ledger.path("robustness", record["name"]).exists():
         return head
-    made, whole = len(ledger.read("robustness", record["name"])["results"]["attacks"]), len(experiment.BATTERY)
+    made, whole = (
+        len(ledger.read("robustness", record["name"])["results"]["attacks"]),
+        len(battery(measure.TABLE["robustness"].settings["radii"])),
+    )
     return head if made == whole else f"{head}  {made} of {whole} attacks"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from . import command, ledger
+from . import command, ledger, measure
 from .config import PROFILES, Run, add_arguments, check_device, parse
 from .nets import data
 from .stats import wilson
@@ -29,6 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     _add_train(
         commands.add_parser("train", help="train one network, attack it, measure it; resumes; records in results/")
     )
+    _add_measure(commands.add_parser("measure", help="make one kind of record of some networks; resumes"))
     _add_campaign(
         commands.add_parser("campaign", help="compute what the ledger lacks of the grid; resumes after any stop")
     )
@@ -49,7 +50,9 @@ def _add_fetch(parser: argparse.ArgumentParser) -> None:
 def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", default="demo", choices=PROFILES, help="default %(default)s")
     _add_device(parser)
-    parser.add_argument("--no-measure", action="store_true", help="stop after training")
+    parser.add_argument("--measure", nargs="*", default=measure.USUAL, choices=measure.TABLE, metavar="KIND",
+                        help="records to make of it afterwards; default %(default)s; none: only train")  # fmt: skip
+    parser.add_argument("--no-measure", dest="measure", action="store_const", const=(), help="only train")
     parser.add_argument("--render", action="store_true", help="chapter 3 of this run, into rendered/")
     parser.add_argument(
         "--engine",
@@ -60,17 +63,32 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
 
     def work(args: argparse.Namespace) -> None:
         from . import campaign
-        from .measure.experiment import missing, run_all, train_stage
+        from .measure.experiment import missing, run_all
 
         run, device = parse({k: getattr(args, k) for k in ("profile", "device", *(f.name for f in fields(Run)))})
-        lacking = {"train"} & set(missing(run)) if args.no_measure else missing(run)
-        if not lacking:
+        if not missing(run, args.measure):
             print(f"{run.name} is recorded already; another --seed, or SNNPAPER_HOME elsewhere, computes anew")
         else:
-            (train_stage if args.no_measure else run_all)(run, device, engine=args.engine)
+            run_all(run, device, engine=args.engine, kinds=args.measure)
             print(_trained(run))
         if args.render and not missing(run):
             print(campaign.rendered(run))
+
+    parser.set_defaults(work=work)
+
+
+def _add_measure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("kind", choices=measure.TABLE, metavar="KIND", help=", ".join(measure.TABLE))
+    parser.add_argument("names", nargs="*", metavar="RUN", help="by name; without names the run of the options below")
+    parser.add_argument("--profile", default="demo", choices=PROFILES, help="default %(default)s")
+    _add_device(parser)
+    add_arguments(parser)
+
+    def work(args: argparse.Namespace) -> None:
+        described = {k: getattr(args, k) for k in ("profile", "device", *(f.name for f in fields(Run)))}
+        for run in [ledger.run_of(name) for name in args.names] or [parse(described)[0]]:
+            made = measure.make(args.kind, run, args.device, progress=True)
+            print(f"{args.kind}/{run.name}.json {'is recorded' if made else 'was recorded already'}")
 
     parser.set_defaults(work=work)
 

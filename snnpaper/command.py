@@ -1,4 +1,4 @@
-"""The command line of measurements on networks of zoo/: names in, a record each out, errors in one line."""
+"""How every command is run: its errors are one line, and a stop leaves what is on disk."""
 
 from __future__ import annotations
 
@@ -25,20 +25,3 @@ def run(parser: argparse.ArgumentParser, argv: Sequence[str] | None, work: Work)
         parser.exit(2, f"{parser.prog}: {err.name} is not installed; pip install 'snnpaper[train]'\n")
     except KeyboardInterrupt:
         parser.exit(130, "\nstopped; the same command goes on from what it has kept\n")
-
-
-def over_networks(
-    module: str, text: str, kind: str, record: Callable[[str], None], argv: Sequence[str] | None = None
-) -> None:
-    """The command `python -m <module> RUN_NAME ...`: one record of `kind` per network that lacks it."""
-    parser = argparse.ArgumentParser(f"python -m {module}", description=text.split("\n")[0])
-    parser.add_argument("names", nargs="+", metavar="RUN_NAME", help="networks of zoo/")
-
-    def work(args: argparse.Namespace) -> None:
-        for name in args.names:
-            if ledger.path(kind, name).exists():
-                print(f"{kind}/{name}.json is recorded already")
-            else:
-                record(name)
-
-    run(parser, argv, work)

@@ -1,8 +1,7 @@
 """The ledger: one small JSON per finished piece of work, append-only, with all it follows from.
 
-results/<kind>/<run name>.json. Kinds: train, failed, robustness, sparsity, theory, trail, untrained, deviations,
-attacks, ablation, curve, protocol, codings; and speed, by device and time. Every table and figure of the book is a pure
-function of these files.
+results/<kind>/<run name>.json. Kinds: train, failed, those of `snnpaper.measure`; and speed, by device and time. Every
+table and figure of the book is a pure function of these files.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import functools
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -53,13 +53,16 @@ def vacant(kind: str, name: str) -> Path:
     return target
 
 
-def append(kind: str, run: Run, results: dict[str, Any], seconds: float, **origin) -> Path:
+def append(kind: str, run: Run, results: dict[str, Any], seconds: float, arrays=None, **origin) -> Path:
     """Write one record whole or not at all; a record once written is never replaced.
 
-    `origin` is what else the numbers follow from (data_sha256, live_sha256). Raises LedgerError if
-    the record exists: delete the file if it is to be made again.
+    `origin` is what else the numbers follow from (data_sha256, live_sha256). `arrays`, by name, lie in an .npz
+    beside the record, which has its checksum. Raises LedgerError if the record exists, before anything is written:
+    delete the file if it is to be made again.
     """
-    target = path(kind, run.name)
+    target = vacant(kind, run.name)
+    if arrays is not None:
+        origin["arrays_sha256"] = _write_arrays(target.with_suffix(".npz"), arrays)
     record = {
         "kind": kind,
         "name": run.name,
@@ -102,6 +105,22 @@ def read_file(file: Path) -> dict[str, Any]:
     if missing := [k for k in _REQUIRED if k not in record]:
         raise LedgerError(f"{kind}/{file.name} lacks {', '.join(missing)}")
     return record
+
+
+def _write_arrays(file: Path, arrays: dict[str, np.ndarray]) -> str:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(file, allow_pickle=False, **arrays)
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def arrays(kind: str, name: str) -> dict[str, np.ndarray]:
+    """The arrays beside a record; raises LedgerError when they are absent or not the ones it names."""
+    file = path(kind, name).with_suffix(".npz")
+    expected = read(kind, name)["provenance"].get("arrays_sha256")
+    if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() != expected:
+        raise LedgerError(f"{kind}/{file.name} is absent or differs from the checksum in its record")
+    with np.load(file) as found:
+        return dict(found)
 
 
 def records(kind: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from snnpaper.attacks.standard import Attack, robust
+from snnpaper.attacks.standard import TRAIN, Attack, robust
 from snnpaper.config import Run
 from snnpaper.nets import data
 from snnpaper.nets.coded import CodedNet, correct
@@ -53,7 +53,7 @@ def test_both_threat_models_agree_with_the_network_on_clean_images(coded, images
 
 
 def test_pixel_fgsm_is_the_signed_weighted_sum_over_planes(coded, images):
-    model, clean, found = adversarial(coded, images, Attack(method="fgsm"))
+    model, clean, found = adversarial(coded, images, Attack(algorithm="FGSM"))
     s = coded.encode(images.x).requires_grad_()
     F.cross_entropy(coded.net(s), images.y).backward()
     g = (s.grad * phase_weights(10).view(-1, 1, 1, 1, 1)).sum(0)
@@ -73,9 +73,9 @@ def test_spike_pgd_is_the_published_loop(coded, images):
 
 
 @pytest.mark.parametrize("space", ["pixel", "spike"])
-@pytest.mark.parametrize("method", ["fgsm", "pgd"])
-def test_adversarial_inputs_stay_in_ball_and_box_and_raise_the_loss(coded, images, space, method):
-    model, clean, found = adversarial(coded, images, Attack(space=space, method=method))
+@pytest.mark.parametrize("algorithm", ["FGSM", "PGD"])
+def test_adversarial_inputs_stay_in_ball_and_box_and_raise_the_loss(coded, images, space, algorithm):
+    model, clean, found = adversarial(coded, images, Attack(space=space, algorithm=algorithm))
     assert (found - clean).abs().max() <= 8 / 255 + 1e-6
     assert found.min() >= 0 and found.max() <= 1
     with torch.no_grad():
@@ -84,13 +84,13 @@ def test_adversarial_inputs_stay_in_ball_and_box_and_raise_the_loss(coded, image
 
 def test_a_binary_code_can_move_one_way_only(coded, images):
     # The box clips half of the ball away: on average half of the entries cannot follow the gradient's sign.
-    _, clean, found = adversarial(coded, images, Attack(space="spike", method="fgsm"))
+    _, clean, found = adversarial(coded, images, Attack(space="spike", algorithm="FGSM"))
     moved = (found != clean).float().mean().item()
     assert 0.25 < moved < 0.75
     assert ((clean == 0) | (clean == 1)).all()
 
 
-def test_the_sound_protocol_leaves_network_and_random_stream_alone(coded, images):
+def test_eval_mode_leaves_network_and_random_stream_alone(coded, images):
     before = {k: v.clone() for k, v in coded.state_dict().items()}
     torch.manual_seed(9)
     expected = torch.rand(1)
@@ -111,7 +111,7 @@ def test_the_published_protocol_adapts_batchnorm_to_attacked_batches_on_a_copy(c
         return copies[-1]
 
     monkeypatch.setattr("snnpaper.attacks.standard.copy", types.SimpleNamespace(deepcopy=kept))
-    attack = Attack(space="spike", protocol="published")
+    attack = Attack(space="spike", protocol=TRAIN)
     robust(coded, images, attack, batch_size=6)
     assert all(torch.equal(v, before[k]) for k, v in coded.state_dict().items())
     (used,) = copies
@@ -129,10 +129,10 @@ def test_zero_eps_changes_nothing(coded, images):
     ("bad", "message"),
     [
         ({"space": "voltage"}, "space is 'voltage'; allowed: pixel, spike"),
-        ({"method": "cw"}, "method is 'cw'; allowed: fgsm, pgd"),
+        ({"algorithm": "CW"}, "algorithm is 'CW'; allowed: FGSM, PGD"),
         ({"eps": 8}, "allowed: 0 <= eps <= 1"),
         ({"steps": 0}, "steps >= 1"),
-        ({"protocol": "published"}, "allowed space: spike"),
+        ({"protocol": TRAIN}, "allowed space: spike"),
     ],
 )
 def test_a_wrong_attack_is_refused(bad, message):
@@ -143,7 +143,7 @@ def test_a_wrong_attack_is_refused(bad, message):
 def test_the_mode_of_each_module_comes_back(coded, images):
     other = copy.deepcopy(coded).train()
     other.net.bn1.eval()
-    for attack in (Attack(), Attack(space="spike", protocol="published")):
+    for attack in (Attack(), Attack(space="spike", protocol=TRAIN)):
         robust(other, images.first(4), attack)
         assert other.training and other.net.layer1.training and not other.net.bn1.training
 

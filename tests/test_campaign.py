@@ -13,13 +13,12 @@ import pytest
 import torch
 import yaml
 
-from snnpaper import campaign, cost, ledger, zoo
+from snnpaper import campaign, cost, ledger, measure, zoo
 from snnpaper import train as train_module
 from snnpaper.campaign import cells
 from snnpaper.cli import main
 from snnpaper.config import Run
-from snnpaper.measure import experiment
-from snnpaper.nets import data
+from snnpaper.measure import experiment, kept, robustness
 from snnpaper.nets.coded import CodedNet
 from snnpaper.train import OutOfTime
 from snnpaper.workers import claim, share, side_by_side
@@ -42,12 +41,6 @@ def demo(path, seeds=(0, 1), pools=("max", "avg"), **fixed):
     """Four cells on digits: two pools, two seeds."""
     over = {"seed": list(seeds), "pool": list(pools)}
     return grid(path, [{"block": "demo", "profile": "demo", "fixed": TINY | fixed, "over": over}])
-
-
-@pytest.fixture
-def few_images(monkeypatch):
-    monkeypatch.setattr(experiment, "ATTACKED_IMAGES", 20)
-    monkeypatch.setattr(experiment, "_SPARSITY_IMAGES", {"activation": 8, "weight": 2})
 
 
 def test_the_grid_holds_the_paper_s_cells_once_each():
@@ -122,24 +115,33 @@ def test_four_cells_end_to_end(home, few_images, tmp_path):
 
 def test_a_stop_between_attacks_repeats_none(home, few_images, monkeypatch):
     run = Run.make("demo", **TINY)
-    coded, test = experiment.train_stage(run, progress=False), data.load("digits")["test"]
-    attacked, real = [], experiment.robust
+    experiment.train_stage(run, progress=False)
+    attacked, real = [], robustness.robust
 
     def robust(*args):
         attacked.append(args[2])
         return real(*args)
 
-    monkeypatch.setattr(experiment, "robust", robust)
-    battery = experiment.BATTERY[:4]
-    monkeypatch.setattr(experiment, "BATTERY", battery)
-    clock = iter([0.0, 0.0, 0.0, 10.0])  # passes the deadline before the second attack
-    monkeypatch.setattr(experiment.time, "monotonic", lambda: next(clock, 10.0))
-    with pytest.raises(OutOfTime, match=f"stopped after 1 of {len(battery)} attacks"):
-        experiment.robustness_stage(run, coded, test, False, deadline=5.0)
-    assert not ledger.path("robustness", run.name).exists()
-    experiment.robustness_stage(run, coded, test, False)
-    assert attacked == list(battery)
-    assert len(ledger.read("robustness", run.name)["results"]["attacks"]) == len(battery)
+    monkeypatch.setattr(robustness, "robust", robust)
+    clock = iter([0.0, 0.0, 0.0])  # the deadline passes after the clean accuracy, before the first attack
+    monkeypatch.setattr(kept.time, "monotonic", lambda: next(clock, 10.0))
+    with pytest.raises(OutOfTime, match="stopped in its robustness, before Attack"):
+        measure.make("robustness", run, deadline=5.0, radii=(8,))
+    assert not ledger.path("robustness", run.name).exists() and not attacked
+    with pytest.raises(ValueError, match="unknown setting radius; allowed: images, radii, train_batch"):
+        measure.make("robustness", run, radius=8)
+    assert measure.make("robustness", run, radii=(8,)) and not measure.make("robustness", run)
+    assert attacked == robustness.battery((8,)) and not list((home / "runs").glob("*"))
+
+
+def test_a_block_names_the_kinds_of_record_its_cells_get(home, few_images, tmp_path):
+    blocks = [{"block": "few", "profile": "demo", "fixed": TINY, "measure": ["robustness", "deviations"]}]
+    (cell,) = cells(grid(tmp_path / "g.yml", blocks))
+    assert cell.missing() == ["train", "robustness", "deviations"]
+    assert cell.command.endswith("--measure robustness deviations")
+    blocks[0]["measure"] = ["robustness", "beauty"]
+    with pytest.raises(ValueError, match="measure has beauty; allowed: robustness, sparsity, attacks"):
+        cells(grid(tmp_path / "g.yml", blocks))
 
 
 def test_trained_together_is_trained_alone(home, few_images, tmp_path):
@@ -180,10 +182,10 @@ def test_two_processes_share_a_grid_and_its_threads(home, few_images, tmp_path, 
     """Every cell once, each by a process of one thread; the records are those of one process."""
     file = demo(tmp_path / "g.yml")
     (tmp_path / "sitecustomize.py").write_text(
-        "from snnpaper.measure import experiment as e; e.ATTACKED_IMAGES = 20; "
-        "e._SPARSITY_IMAGES = {'activation': 8, 'weight': 2}; e.BATTERY = e.BATTERY[:2]"
+        "from dataclasses import replace as r; from snnpaper.measure import TABLE as t; "
+        "t['robustness'] = r(t['robustness'], images=20, settings={'radii': (8,), 'train_batch': 16}); "
+        "t['sparsity'] = r(t['sparsity'], images=8, settings={'weight_images': 2})"
     )
-    monkeypatch.setattr(experiment, "BATTERY", experiment.BATTERY[:2])
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
     threads = torch.get_num_threads()
     try:
@@ -234,7 +236,7 @@ def test_status_names_what_is_missing_with_command_and_cost(home, few_images, tm
     assert "images: 0 of 2 cells done" in text and "lacks robustness, sparsity" in text
     assert "about 10 min (from 1 run at width 16 on this machine)" in text
     ledger.append("robustness", run, {"attacks": [{}]}, 1.0)
-    assert f"1 of {len(experiment.BATTERY)} attacks" in campaign.status(file)
+    assert f"1 of {len(robustness.battery((6, 8)))} attacks" in campaign.status(file)
     monkeypatch.setenv("SNNPAPER_DATA", str(tmp_path / "nowhere"))
     assert "data absent: python -m snnpaper fetch cifar10" in campaign.status(file)
 
@@ -286,8 +288,9 @@ def test_a_recorded_network_comes_out_of_its_record_again(home, few_images, codi
 def test_five_kills_end_as_an_undisturbed_campaign(tmp_path):
     file = demo(tmp_path / "g.yml", epochs=12)
     start = (
-        "from snnpaper.measure import experiment as e; e.ATTACKED_IMAGES = 20; "
-        "e._SPARSITY_IMAGES = {'activation': 8, 'weight': 2}; from snnpaper.cli import main; "
+        "from dataclasses import replace as r; from snnpaper.measure import TABLE as t; "
+        "t['robustness'] = r(t['robustness'], images=20); "
+        "t['sparsity'] = r(t['sparsity'], images=8, settings={'weight_images': 2}); from snnpaper.cli import main; "
         f"main(['campaign', '--grid', {str(file)!r}, '--no-render', '--device', 'cpu'])"
     )
     command = [sys.executable, "-c", start]

@@ -2,12 +2,9 @@
 
 import pytest
 
-from snnpaper import campaign, command, config, ledger
+from snnpaper import campaign, config, ledger, measure
 from snnpaper.cli import main
 from snnpaper.config import Run
-from snnpaper.measure import attacks as attacks
-from snnpaper.measure import trail as trail
-from snnpaper.report.comparison import deviations
 
 
 def refused(line, capsys, status=2, start=main):
@@ -42,9 +39,7 @@ def test_a_campaign_that_has_something_left_says_so_by_its_status(monkeypatch, c
 
 def test_a_home_that_cannot_be_made_is_one_line(monkeypatch, capsys):
     monkeypatch.setenv("SNNPAPER_HOME", "/proc/nope")
-    said = refused(
-        ["train", "--no-measure", "--width", "4", "--T", "1", "--epochs", "1", "--train_images", "64"], capsys
-    )
+    said = refused(["train", "--measure", "--width", "4", "--T", "1", "--epochs", "1", "--train_images", "64"], capsys)
     assert "/proc/nope" in said and "Traceback" not in said
 
 
@@ -56,40 +51,47 @@ def test_ctrl_c_is_no_traceback(monkeypatch, capsys):
     assert "the same command goes on" in refused(["campaign"], capsys, status=130)
 
 
-@pytest.mark.parametrize("module", [attacks, deviations, trail])
-def test_an_unknown_network_is_one_line(module, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("kind", ["attacks", "trail", "untrained"])
+def test_an_unknown_network_is_one_line(kind, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
-    said = refused(["no-such-run"], capsys, start=module.main)
+    said = refused(["measure", kind, "no-such-run"], capsys)
     assert "no-such-run" in said and len(said.splitlines()) == 1
 
 
-def test_the_trail_wants_something_to_measure(capsys):
-    assert "allowed: RUN_NAME ..., --untrained" in refused([], capsys, start=trail.main)
+def test_an_unknown_measurement_is_named(capsys):
+    assert "invalid choice: 'beauty'" in refused(["measure", "beauty"], capsys)
+    assert "invalid choice: 'beauty'" in refused(["train", "--measure", "beauty"], capsys)
+
+
+def test_a_network_without_weights_or_of_another_code_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
+    assert "no train record of" in refused(["measure", "theory", "--profile", "demo"], capsys)
+    said = refused(["measure", "protocol", "--coding", "rate"], capsys)
+    assert "coding is 'rate'; allowed for protocol: phase, weighted_phase" in said
 
 
 def test_a_flag_is_true_or_false(monkeypatch):
     seen = []
-    monkeypatch.setattr(trail, "parse", lambda given: seen.append(given) or (_ for _ in ()).throw(ValueError("enough")))
+    monkeypatch.setattr(measure, "make", lambda kind, run, *_, **__: seen.append((kind, run)))
+    main(["measure", "untrained", "--count_include_pad", "False", "--pool", "avg"])
+    assert seen == [("untrained", Run.make("demo", pool="avg", count_include_pad=False))]
     with pytest.raises(SystemExit):
-        trail.main(["--untrained", "--count_include_pad", "False"])
-    assert seen[0]["count_include_pad"] is False
-    with pytest.raises(SystemExit):
-        trail.main(["--untrained", "--count_include_pad", "no"])
+        main(["measure", "untrained", "--count_include_pad", "no"])
 
 
 def test_what_is_recorded_is_not_measured_again(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
-    run, made = Run.make("demo"), []
+    run = Run.make("demo")
     ledger.append("theory", run, {}, 1.0)
-    command.over_networks("snnpaper.measure.theory", "Text.", "theory", made.append, [run.name, "other"])
-    assert made == ["other"] and f"theory/{run.name}.json is recorded already" in capsys.readouterr().out
+    main(["measure", "theory", run.name])
+    assert f"theory/{run.name}.json was recorded already" in capsys.readouterr().out
 
 
 def test_training_what_is_recorded_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
     for kind in ("train", "robustness", "sparsity"):
         ledger.append(kind, Run.make("demo"), {}, 1.0)
-    main(["train", "--profile", "demo", "--no-measure"])
+    main(["train", "--profile", "demo", "--measure"])
     assert "is recorded already; another --seed" in capsys.readouterr().out
 
 

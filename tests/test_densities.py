@@ -96,7 +96,7 @@ def test_a_missing_setting_is_shown_with_its_command(recorded):
     assert gone["command"] == "python -m snnpaper train --profile sweep --pool avg --surrogate rectangular"
     assert "no run is recorded" in gone["cost"]
     before = rows.loc[("ReLU twin", "avg", "untrained"), "command"]
-    assert before == "python -m snnpaper.measure.trail --untrained --profile sweep --neuron ReLU --pool avg"
+    assert before == "python -m snnpaper measure untrained --profile sweep --neuron ReLU --pool avg"
 
 
 def test_weight_decay_has_no_untrained_row_of_its_own(recorded):

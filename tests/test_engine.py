@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from snnpaper import ledger
 from snnpaper.attacks.standard import Attack
 from snnpaper.config import Run
-from snnpaper.measure.experiment import robustness
+from snnpaper.measure.robustness import attacked
 from snnpaper.nets import data, models
 from snnpaper.nets.coded import CodedNet
 from snnpaper.nets.models import build
@@ -67,14 +67,14 @@ def test_a_dropped_gradient_is_found(monkeypatch):
 
 
 def test_records_of_the_fast_and_the_plain_path_agree():
-    """Training for a few steps and the published attacks: the same images stand, but for rounding."""
+    """Training for a few steps and the published attacks: the same images survive, but for rounding."""
     splits, run = data.load("digits"), Run.make("demo", width=4, T=4, epochs=1, train_images=320)
-    attacks = [Attack(space=s, method=m, eps=4 / 255) for s in ("pixel", "spike") for m in ("fgsm", "pgd")]
+    attacks = [Attack(space=s, algorithm=a, eps=4 / 255) for s in ("pixel", "spike") for a in ("FGSM", "PGD")]
     fast = train(run, splits, checkpoint=False, progress=False).coded
     plain = CodedNet.of(run, "plain").eval()
     plain.load_state_dict(fast.state_dict())
     few = splits["test"].first(40)
-    a, b = (robustness(run, coded, few, attacks)["attacks"] for coded in (fast, plain))
+    a, b = (attacked(coded, few, attacks)["attacks"] for coded in (fast, plain))
     for one, other in zip(a, b, strict=True):
         differ = ledger.unpack(one["correct"], 40) != ledger.unpack(other["correct"], 40)
         assert differ.sum() <= 2, one

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from functools import partial
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,19 +11,18 @@ import torch
 import torchattacks
 from torch import nn
 
-from snnpaper import ledger, zoo
+from snnpaper import ledger, measure, zoo
 from snnpaper.attacks import spiking_ensemble
-from snnpaper.attacks.art import auto_pgd
 from snnpaper.attacks.ensemble import Stage, autoattack, generic, noise, pgd, predictions, worst_case
+from snnpaper.attacks.settings import Settings
 from snnpaper.audit import generic as audit
 from snnpaper.audit.evidence import Evidence
 from snnpaper.config import Run
-from snnpaper.measure import ablation, protocol
-from snnpaper.measure import attacks as measure
+from snnpaper.measure import ablation, attacks
 from snnpaper.nets import data
 from snnpaper.nets.coded import CodedNet
 from snnpaper.report.attacks import check_tables, mechanism, protocol_tables, tables
-from snnpaper.report.attacks.ablation_tables import CONTRASTS, largest, taken_apart, worth
+from snnpaper.report.attacks.ablation_tables import CONTRASTS, DERIVATIVES, largest, taken_apart, worth
 from snnpaper.train import train
 
 RUN = Run.make("demo", width=4, epochs=1, T=4, lr=5e-3, batch_size=16)
@@ -62,14 +61,14 @@ def test_autoattack_is_the_library_s(linear):
 
 
 def test_late_attacks_see_only_what_stands(linear):
-    stages = [Stage("a", "gradient", pgd(0.06, 5), whole=True), Stage("b", "random", noise(0.06))]
+    stages = [Stage(Settings("a"), pgd(0.06, 5), whole=True), Stage(Settings("b"), noise(0.06))]
     found = worst_case(*linear, stages, 0.06)
     assert found.rows[0]["attacked"].tolist() == found.clean.tolist()
     assert found.rows[1]["attacked"].tolist() == [True, False, False, False, True, False]
 
 
 def test_an_attack_that_leaves_the_ball_is_an_error(linear):
-    stage = Stage("cheat", "gradient", lambda m, x, y: (x + 0.2).clamp(0, 1), whole=True)
+    stage = Stage(Settings("cheat"), lambda m, x, y: (x + 0.2).clamp(0, 1), whole=True)
     with pytest.raises(RuntimeError, match="cheat left the ball"):
         worst_case(*linear, [stage], 0.06)
 
@@ -97,33 +96,38 @@ def test_the_audit_of_a_stranger_s_network(linear):
 
 def test_a_spiking_network_is_attacked_with_every_choice():
     coded = CodedNet.of(RUN)
-    names = [s.name for s in spiking_ensemble.stages(coded, "pixel", 8 / 255, {"another seed": coded})]
-    for name in ("PGD-20, weighted twin", "PGD-20, smoothed twin", "level search, 100 steps", "transfer: another seed",
-                 "PGD-20, atan 8", "PGD-20, triangular 1", "PGD-20, pool ties", "PGD-20, pool avg",
-                 "SA-PGD-100, ASSG", "AutoAttack", "HopSkipJump"):  # fmt: skip
+    names = [s.settings.name for s in spiking_ensemble.stages(coded, "pixel", 8 / 255, {"another seed": coded})]
+    short = "PGD-20 (any iterate)"
+    for name in (f"{short}, weighted BPDA", f"{short}, smoothed BPDA", "level search, 100 steps",
+                 "transfer: another seed", f"{short}, smoothed BPDA, atan 8", f"{short}, smoothed BPDA, triangular 1",
+                 f"{short}, smoothed BPDA, pool ties", f"{short}, smoothed BPDA, pool avg",
+                 "SA-PGD-100, smoothed BPDA, ASSG", "AutoAttack, shortened, smoothed BPDA", "HopSkipJump, shortened",
+                 "Square, 500 queries"):  # fmt: skip
         assert name in names
-    assert "PGD-20, atan 2" not in names and "PGD-20, pool max" not in names  # the network's own
-    relu = [s.name for s in spiking_ensemble.stages(CodedNet.of(RUN.but(neuron="ReLU")), "spike", 0.1, {})]
-    assert not any("atan" in name or "twin" in name or "level" in name for name in relu)
+    assert len(set(names)) == len(names)
+    assert not any("atan 2" in name or "pool max" in name for name in names)  # the network's own
+    relu = [s.settings.name for s in spiking_ensemble.stages(CodedNet.of(RUN.but(neuron="ReLU")), "spike", 0.1, {})]
+    assert not any("atan" in name or "BPDA" in name or "level" in name for name in relu)
 
 
 SOUND = Evidence(
     n=100, classes=10, eps=0.1, repeats_equal=True, state_equal=True, replayed=(100, 0), distance=0.1, box=(0.0, 1.0),
-    zero=[0.0], zero_entries=[0.0], loss=[1.0, 2.0], by_eps={0.1: 40, 0.2: 0}, by_restarts=[40, 39, 39], single=55,
-    by_steps={7: 45, 20: 40, 50: 38, 100: 38}, far=0, beaten_by={"Square": 0, "random noise": 0}, along=(1.0, 0.0, 1.0),
+    zero=0.0, zero_entries=0.0, loss=(1.0, 2.0), fall=0.0, by_eps={0.1: 40, 0.2: 0}, by_restarts=[40, 39, 39],
+    single=55, by_steps={7: 45, 20: 40, 50: 38, 100: 38}, far=0, beaten_by={"Square": 0, "random noise": 0},
+    along=(1.0, 0.0, 1.0),
 )  # fmt: skip
 SMALL = {
-    "IMAGES": 6,
-    "CHECKED": 4,
-    "CURVE": 12,
-    "LEVELS": (64,),
-    "FINE": (64,),
-    "BUDGETS": (1, 64),
-    "BATTERIES": (("pixel", 16, False),),
+    "attacks": {"images": 6, "batteries": (("pixel", 16, False),), "checked": 4, "outsider_steps": 3},
+    "curve": {"images": 12, "levels": (64,), "fine": (64,), "flips": (1, 64)},
+    "protocol": {"images": 8},
+    "ablation": {"images": 8, "steps": 2},
+}
+CHEAP = {
     "choices": lambda *_: [],
-    "auto_pgd": partial(auto_pgd, steps=3),
     "evidence": lambda *_, **__: SOUND,
-    "stages": lambda coded, space, eps, *_: generic(eps, 10, 1, 20)[:3],
+    "stages": lambda coded, space, eps, *_: [
+        replace(s, settings=replace(s.settings, space=space)) for s in generic(eps, 10, 1, 20)[:3]
+    ],
 }
 
 
@@ -133,12 +137,8 @@ def home(tmp_path_factory):
     root = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SNNPAPER_HOME", str(root))
-        for name, value in SMALL.items():
-            patch.setattr(measure, name, value)
-        patch.setattr("snnpaper.attacks.bits.BUDGETS", (1, 64))
-        patch.setattr(protocol, "IMAGES", 8)
-        patch.setattr(ablation, "IMAGES", 8)
-        patch.setattr(ablation, "STEPS", 2)
+        for name, value in CHEAP.items():
+            patch.setattr(attacks, name, value)
         patch.setattr(tables, "SHOWN", RUN)
         for pool in ("max", "avg"):
             run = RUN.but(pool=pool)
@@ -146,38 +146,44 @@ def home(tmp_path_factory):
             net = zoo.round_(train(run, splits, checkpoint=False, progress=False).coded.net)
             zoo.save(run, net)
             ledger.append("train", run, {"test_accuracy": 1.0, "test_n": 1}, 1.0, live_sha256=zoo.sha256(net))
-            for kind in ("attacks", "curve"):
-                measure.record(run.name, kind, progress=False)
-                measure.record(run.name, kind)  # a record that exists is left alone
-            protocol.record(run.name)
-            ablation.record(run.name)
+            for kind, changes in SMALL.items():
+                assert measure.make(kind, run, **changes)
+                assert not measure.make(kind, run)  # a record that exists is left alone
         yield root
 
 
 def test_records_hold_what_was_measured(home):
     for file in (home / "results" / "attacks").glob("*.json"):
         b = json.loads(file.read_text())["results"]["batteries"][0]
-        standing, clean = ledger.unpack(b["standing"], 6), ledger.unpack(b["clean"], 6)
-        assert not (standing & ~clean).any() and b["outsider"]["attacked"] == standing.sum()
-        difference = np.load(file.with_suffix(".npz"))["difference"]
+        robust, clean = ledger.unpack(b["robust"], 6), ledger.unpack(b["clean"], 6)
+        assert not (robust & ~clean).any() and b["outsider"]["attacked"] == robust.sum()
+        difference = ledger.arrays("attacks", file.stem)["difference"]
         assert difference.shape == (6, 3, 32, 32) and np.abs(difference).max() <= 16
-        assert list(b["checks"]) == ["weighted", "smoothed"] and len(b["checks"]["smoothed"]["checks"]) == 15
+        assert list(b["evidence"]) == ["weighted", "smoothed"]
+        assert all(Evidence.from_dict(e) == SOUND for e in b["evidence"].values())
+        fgsm, random, pgd7 = b["attacks"]
+        own = {"surrogate": "atan", "alpha": 2.0, "pool_backward": json.loads(file.read_text())["config"]["pool"]}
+        assert own.items() <= fgsm.items() and fgsm["steps"] == 1 and fgsm["step_size"] == 16 / 255
+        assert random["queries"] == 20 and random["surrogate"] is random["loss"] is None
+        assert (pgd7["algorithm"], pgd7["space"], pgd7["steps"], pgd7["starts"]) == ("PGD", "pixel", 7, 1)
+        assert pgd7["step_size"] == 2.5 * 16 / 255 / 7 and pgd7["iterate"] == "any"
 
 
 def test_the_ablation_has_every_derivative_with_every_optimiser(home):
     for record in ledger.records("ablation"):
-        rows = {(r["optimiser"], r["derivative"]): ledger.unpack(r["correct"], 8) for r in record["results"]["rows"]}
-        clean = rows["none: clean", ablation.CODE]
-        assert len(rows) == 3 + 2 + 3 * len(ablation.OPTIMISERS) and (ablation.PGD, ablation.CODE) not in rows
-        assert all(not (stands & ~clean).any() for stands in rows.values())
-        assert sum(stands.sum() for stands in rows.values()) < len(rows) * clean.sum()  # some attack fools
+        results = record["results"]
+        clean = ledger.unpack(results["clean_correct"], 8)
+        rows = {(r["algorithm"], r["bpda"], r["share"]): ledger.unpack(r["correct"], 8) for r in results["rows"]}
+        assert len(rows) == 2 + 3 * len(ablation.OPTIMISERS) and ("PGD", None, 1.0) not in rows
+        assert all(not (robust & ~clean).any() for robust in rows.values())
+        assert sum(robust.sum() for robust in rows.values()) < len(rows) * clean.sum()  # some attack fools
 
 
 def test_the_tables_of_the_ablation_are_its_records(home):
     """What each column of points says is the difference of two cells of the other table."""
     apart = taken_apart().set_index(["network", "optimiser"])
-    assert list(apart.columns) == list(ablation.DERIVATIVES)
-    points = worth().set_index("fewer stand by (points)")
+    assert list(apart.columns) == list(DERIVATIVES.values())
+    points = worth().set_index("fewer survive by (points)")
     assert set(points.columns) == {"max, seed 0, 8 images", "avg, seed 0, 8 images"}
     for what, (weaker, stronger) in CONTRASTS.items():
         for network in points.columns:
@@ -213,7 +219,7 @@ def test_tables_of_the_chapter(home):
     found = tables.per_attack(rows, "pixel", 16)
     assert list(found["attack"])[0] == "clean" and list(found["attack"])[-1] == tables.WORST
     assert set(tables.advantage(rows)["attack"]) == {"clean", tables.WORST}
-    assert tables.shown(found, "x").startswith("<table")
+    assert tables.shown(found, "attacks").startswith("<table")
     assert found.set_index("attack")["budget"].to_dict()["random noise"] == "best of 20 draws"
     assert tables.setting(rows).endswith("(demo scale); 2 networks of 1 seed; the first 6 test images")
     ladder = protocol_tables.ladder()
@@ -234,7 +240,7 @@ def test_tables_of_the_chapter(home):
 def test_without_records_every_table_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
     rows = tables.rows()
-    assert "Not recorded yet" in tables.shown(tables.per_attack(rows, "pixel", 1), "snnpaper.measure.attacks RUN")
+    assert "Not recorded yet" in tables.shown(tables.per_attack(rows, "pixel", 1), "attacks")
     assert tables.answer(tables.advantage(rows)) == ["No battery has records of both pools yet: nothing can be said."]
     none = mechanism.images("bit flips")
     assert none.empty and mechanism.weak(mechanism.variation(none)) == {}

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from snnpaper.attacks.standard import EVAL, TRAIN
 from snnpaper.config import Run
 from snnpaper.report import tables
 from snnpaper.report.comparison import figures as comparison
@@ -70,9 +71,9 @@ def test_differences_keep_threat_models_apart_and_mark_single_seeds():
     head = tables.cell(Run.make("cpu"))
     base = head | {"n": 100, "eps": 8, "runs": []}
     rows = [
-        base | {"space": "clean", "protocol": "sound", "method": "clean", "seeds": 3, "difference": 0.01, "half": 0.02}
+        base | {"space": "clean", "protocol": EVAL, "method": "clean", "seeds": 3, "difference": 0.01, "half": 0.02}
     ]
-    for space, protocol, seeds in (("spike", "published", 3), ("spike", "sound", 3), ("pixel", "sound", 1)):
+    for space, protocol, seeds in (("spike", TRAIN, 3), ("spike", EVAL, 3), ("pixel", EVAL, 1)):
         what = {"space": space, "protocol": protocol, "method": "pgd"}
         rows.append(base | what | {"seeds": seeds, "difference": 0.04, "half": 0.01})
     axes = comparison.differences(pd.DataFrame(rows)).axes

@@ -6,11 +6,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from snnpaper.attacks.bits import BUDGETS, flips_needed
+from snnpaper.attacks.bits import flips_needed
 from snnpaper.attacks.gradients import POOLS, Backward, backward
 from snnpaper.attacks.levels import best_levels, level_search
 from snnpaper.attacks.sapgd import sapgd, step_sizes
 from snnpaper.config import Run
+from snnpaper.measure import TABLE
 from snnpaper.nets import pools
 from snnpaper.nets.coded import CodedNet
 from snnpaper.nets.coding import encode
@@ -18,6 +19,8 @@ from snnpaper.nets.models import build
 from snnpaper.nets.neurons import IF, V_TH
 
 RUN = Run.make("demo", width=4)
+
+BUDGETS = TABLE["curve"].settings["flips"]
 
 
 @pytest.fixture(scope="module")
@@ -141,12 +144,12 @@ def test_bit_flips_find_the_fewest_of_a_linear_readout():
         model[1].bias.copy_(torch.tensor([5.5, 0.0]))
     s = torch.zeros(1, 1, 4, 4)
     s.view(-1)[:8] = 1
-    needed, code = flips_needed(model, s, torch.tensor([1]))
+    needed, code = flips_needed(model, s, torch.tensor([1]), BUDGETS)
     assert needed.tolist() == [4] and BUDGETS[:3] == (1, 2, 4)
     assert (code != s).sum() == 4 and code.sum() == 4 and ((code == 0) | (code == 1)).all()
-    assert flips_needed(model, s, torch.tensor([0]))[0].tolist() == [0]
+    assert flips_needed(model, s, torch.tensor([0]), BUDGETS)[0].tolist() == [0]
     with pytest.raises(ValueError, match="only a binary code"):
-        flips_needed(model, s + 0.5, torch.tensor([1]))
+        flips_needed(model, s + 0.5, torch.tensor([1]), BUDGETS)
 
 
 def test_best_levels_are_those_of_an_exhaustive_search():

@@ -7,14 +7,14 @@ from torch import nn
 from snnpaper import ledger, zoo
 from snnpaper.attacks.gradients import _Adaptive
 from snnpaper.attacks.spiking_ensemble import stages
-from snnpaper.attacks.standard import Attack
+from snnpaper.attacks.standard import TRAIN, Attack
 from snnpaper.config import Run
-from snnpaper.measure import protocol
-from snnpaper.measure.attacks import gradients, sources_of
+from snnpaper.measure import deviations, protocol
+from snnpaper.measure.curve import gradients
+from snnpaper.measure.networks import sources_of
 from snnpaper.nets.coded import CodedNet
 from snnpaper.nets.data import Images
 from snnpaper.report.attacks import figures
-from snnpaper.report.comparison import deviations
 
 RUN = Run.make("demo", width=4)
 DARK = Images(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), torch.zeros(4, dtype=torch.long))  # no spike at all
@@ -38,7 +38,7 @@ def coded(net, T=10):
 
 def pgd(margin, training=False, adapted=False, **how):
     """Whether no image is fooled; or every one is."""
-    robust = protocol._pgd(coded(Margin(margin)), DARK, training, adapted, **how)
+    robust = protocol._pgd(coded(Margin(margin)), DARK, 8 / 255, training, adapted, **how)
     assert robust.all() or not robust.any()
     return bool(robust.all())
 
@@ -48,7 +48,7 @@ def test_train_mode_follows_the_gradient_of_another_function():
         return 0.1 + s.sum(0) if net.training else 0.1 - s.sum(0)
 
     assert not pgd(margin) and pgd(margin, training=True)
-    attack = Attack(space="spike", protocol="published")
+    attack = Attack(space="spike", protocol=TRAIN)
     assert deviations.train_mode_attack(coded(Margin(margin)), DARK, attack).all()
 
 
@@ -99,7 +99,7 @@ def test_gradients_of_a_probability_by_hand():
 
 def test_the_adaptive_attack_is_adaptive():
     attacked = CodedNet.of(RUN)
-    (found,) = [s for s in stages(attacked, "spike", 8 / 255, {}) if "ASSG" in s.name]
+    (found,) = [s for s in stages(attacked, "spike", 8 / 255, {}) if s.settings.surrogate == "ASSG"]
     with found.context():
         assert isinstance(attacked.net.sn1.forward, _Adaptive)
     assert not isinstance(attacked.net.sn1.forward, _Adaptive)
@@ -113,7 +113,7 @@ def test_transfer_is_from_another_seed_and_the_relu_twin(monkeypatch):
     monkeypatch.setattr(ledger, "records", lambda kind: records)
     monkeypatch.setattr(ledger, "read", lambda kind, name: {"config": known[name].to_dict()})
     loaded = []
-    monkeypatch.setattr(zoo, "load", lambda name: loaded.append(name) or (known[name], nn.Linear(1, 1)))
+    monkeypatch.setattr(zoo, "load", lambda name, device: loaded.append(name) or (known[name], nn.Linear(1, 1)))
     assert set(sources_of(run)) == {"another seed", "ReLU twin"}
     assert set(loaded) == {run.but(seed=1).name, twin.name}
 

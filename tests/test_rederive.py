@@ -12,7 +12,7 @@ import pytest
 from snnpaper import ledger
 from snnpaper.attacks.standard import Attack
 from snnpaper.config import Run
-from snnpaper.measure import experiment
+from snnpaper.measure import robustness
 from snnpaper.nets import data
 from snnpaper.train import train
 
@@ -35,11 +35,10 @@ def test_a_recorded_cell_comes_out_again():
     assert {k: v.sha256 for k, v in splits.items()} == trained["provenance"]["data_sha256"]
     done = train(run, splits, checkpoint=False, progress=False)
     assert [c["epoch"] for c in done.curves] == [c["epoch"] for c in trained["results"]["curves"]]
-    keys = {"space", "method", "eps", "alpha", "steps", "protocol"}
-    rows = [r for r in attacked["results"]["attacks"] if r["method"] == "pgd"]
-    again = experiment.robustness(
-        run, done.coded.eval(), splits["test"], [Attack(bpda=r["twin"], **{k: r[k] for k in keys}) for r in rows]
-    )
+    keys = ("space", "algorithm", "eps", "step_size", "steps", "protocol")
+    rows = [r for r in attacked["results"]["attacks"] if r["algorithm"] == "PGD"]
+    given = [Attack(**{k: r[k] for k in keys}, **({"bpda": r["bpda"]} if r["bpda"] else {})) for r in rows]
+    again = robustness.attacked(done.coded.eval(), splits["test"], given)
     assert again["clean_accuracy"] == pytest.approx(attacked["results"]["clean_accuracy"], abs=TOLERANCE)
     for row, recorded in zip(again["attacks"], rows, strict=True):
         assert row["accuracy"] == pytest.approx(recorded["accuracy"], abs=ROBUST_TOLERANCE), recorded["space"]

@@ -4,13 +4,14 @@ import numpy as np
 import pandas as pd
 
 from snnpaper import stats
+from snnpaper.attacks.standard import EVAL
 from snnpaper.config import Run
 from snnpaper.report import tables
 
 
 def rows_of(correct, pool, seed):
     run = Run.make("cpu", pool=pool, seed=seed)
-    what = {"space": "pixel", "protocol": "sound", "method": "pgd", "eps": 8, "n": len(correct)}
+    what = {"space": "pixel", "protocol": EVAL, "method": "pgd", "eps": 8, "n": len(correct)}
     hits = np.array(correct, bool)
     low, high = stats.wilson(int(hits.sum()), len(hits))
     numbers = {"accuracy": hits.mean(), "low": low, "high": high, "correct": hits}

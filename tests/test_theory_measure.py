@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from snnpaper import ledger
+from snnpaper import measure as registry
 from snnpaper.config import Run
-from snnpaper.measure import stem
+from snnpaper.measure import networks, stem
 from snnpaper.measure import theory as measure
 from snnpaper.nets import data
 from snnpaper.nets.coded import CodedNet
@@ -141,10 +142,9 @@ def test_record_is_written_and_drawn(tmp_path, monkeypatch):
     run, coded = RUN, spiking("max")
     monkeypatch.setattr(measure, "EPS", (1e-4, 8 / 255))
     monkeypatch.setattr(measure, "DRAWS", 2)
-    monkeypatch.setattr(measure, "IMAGES", 4)
-    monkeypatch.setattr(measure.zoo, "load", lambda name: (run, coded))
+    monkeypatch.setitem(networks.NETWORKS, "trained", lambda run, device: coded)
     monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
-    measure.main([run.name])
+    assert registry.make("theory", run, images=4)
     (record,) = ledger.records("theory")
     assert record["results"]["n"] == 4 and record["provenance"]["data_sha256"] == DIGITS.sha256
     spaces = {name: name for name in measure.SPACES}
@@ -164,11 +164,6 @@ def test_record_is_written_and_drawn(tmp_path, monkeypatch):
     assert tables.rows_of_44(record)["left"] <= tables.rows_of_44(record)["right, own"]
     cloud = figures.shared_norms([record]).axes[0].get_lines()[0].get_data()
     assert cloud[0] == pytest.approx(cloud[1], rel=1e-4) and len(cloud[0]) == 4
-
-
-def test_record_of_an_unknown_network_says_so():
-    with pytest.raises(ledger.LedgerError, match="no train record of nobody"):
-        measure.record("nobody")
 
 
 def test_cloud_shows_both_bounds():

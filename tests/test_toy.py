@@ -8,7 +8,7 @@ import torch
 
 from snnpaper import ledger, zoo
 from snnpaper.attacks.gradients import Backward, backward
-from snnpaper.attacks.standard import Attack
+from snnpaper.attacks.standard import EVAL, TRAIN
 from snnpaper.config import Run
 from snnpaper.config import home as checkout
 from snnpaper.measure import experiment
@@ -22,7 +22,7 @@ from snnpaper.report.trail import figures as trail
 
 FIVE = Run.make("cpu")  # the cell of which both pools are recorded with five seeds
 TINY = Run.make("demo", width=4, epochs=1, train_images=64)
-SPACES = (("pixel", "sound"), ("spike", "sound"), ("spike", "published"))
+SPACES = (("pixel", EVAL), ("spike", EVAL), ("spike", TRAIN))
 
 
 def whole(x, window, *_):
@@ -34,7 +34,7 @@ def entry() -> pools.Entry:
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
+def home(tmp_path, monkeypatch, few_images):
     """A home of its own that holds copies of the recorded runs of one cell."""
     for kind in ("train", "robustness", "sparsity", "deviations"):
         (tmp_path / "results" / kind).mkdir(parents=True)
@@ -44,9 +44,7 @@ def home(tmp_path, monkeypatch):
                 if file.exists():
                     shutil.copy(file, tmp_path / "results" / kind)
     monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
-    monkeypatch.setattr(experiment, "ATTACKED_IMAGES", 10)
     monkeypatch.setattr(experiment, "_TRAIN_CHECK", 20)
-    monkeypatch.setattr(experiment, "_SPARSITY_IMAGES", {"activation": 4, "weight": 2})
     return tmp_path
 
 
@@ -121,7 +119,6 @@ def test_a_toy_data_set_is_trained_on_and_attacked(home, monkeypatch):
     monkeypatch.setitem(data.TABLE, "toy", data.Dataset("Toy", 4, (1, 16, 16), 48, 16, 16, True, read))
     run = Run.make("demo", dataset="toy", width=4, T=2, epochs=1, batch_size=16)
     assert run.images == 48 and run.scale == "reduced"
-    monkeypatch.setattr(experiment, "BATTERY", (Attack(space="pixel"), Attack(space="spike", method="fgsm")))
     experiment.run_all(run, progress=False)
     trained = ledger.read("train", run.name)["results"]
     assert trained["test_n"] == 16

@@ -6,12 +6,13 @@ import torch
 from torch import nn
 
 from snnpaper import ledger, sparsity
-from snnpaper.attacks.standard import Attack
+from snnpaper import measure as registry
+from snnpaper.attacks.standard import TRAIN, Attack
 from snnpaper.config import Run
+from snnpaper.measure import deviations, networks
 from snnpaper.measure import trail as measure
 from snnpaper.nets import data
 from snnpaper.nets.coded import CodedNet, correct
-from snnpaper.report.comparison import deviations
 
 RUN = Run.make("demo", width=4, T=2)
 
@@ -24,7 +25,7 @@ def splits():
 
 @pytest.fixture(scope="module")
 def coded(splits):
-    return measure.warmed(RUN, splits["train"])
+    return networks.warmed(RUN, splits["train"])
 
 
 class OnlyAPool(nn.Module):
@@ -95,42 +96,44 @@ def test_warming_sets_statistics_and_no_weight(coded):
 
 def test_records_and_their_arrays(tmp_path, monkeypatch, splits, coded):
     monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
-    small = {k: v.first(6) for k, v in splits.items()}
-    measure.record("untrained", RUN, coded, small)
+    monkeypatch.setitem(networks.NETWORKS, "trained", lambda run, device: coded)
+    test = data.load("digits")["test"]
+    assert registry.make("untrained", RUN, images=6)
     results = ledger.read("untrained", RUN.name)["results"]
     assert [r["layer"] for r in results["activation_eval"]] == [*measure.STEM, *measure.STAGES]
     assert results["activation_n"] == 6 and 0 < results["pool"]["tied"] <= 1
-    assert measure.arrays("untrained", RUN.name)["input size"].shape == (4, 32, 32)
-    measure.record("trail", RUN, coded, small)
+    assert ledger.arrays("untrained", RUN.name)["input size"].shape == (4, 32, 32)
+    assert registry.make("trail", RUN, images=6)
     x, y = measure.shown_images("digits")
-    assert np.array_equal(x, small["test"].x[:4].permute(0, 2, 3, 1).numpy())
-    assert np.array_equal(y, small["test"].y[:4].numpy())
-    assert "layer1.0.sn2 share" in measure.arrays("trail", RUN.name)
+    assert np.array_equal(x, test.x[:4].permute(0, 2, 3, 1).numpy())
+    assert np.array_equal(y, test.y[:4].numpy())
+    assert "layer1.0.sn2 share" in ledger.arrays("trail", RUN.name)
     assert all(0 < r["live"] <= 1 for r in ledger.read("trail", RUN.name)["results"]["weight_eval"])
     arrays = ledger.path("trail", RUN.name).with_suffix(".npz")
     before = arrays.stat().st_mtime_ns
+    assert not registry.make("trail", RUN, images=6)
     with pytest.raises(ledger.LedgerError, match="records are never replaced"):
-        measure.record("trail", RUN, coded, small)
+        ledger.append("trail", RUN, {}, 1.0, arrays={"other": np.zeros(1)})
     assert arrays.stat().st_mtime_ns == before  # refused before anything was written
     np.savez(arrays, other=np.zeros(1))
     with pytest.raises(ledger.LedgerError, match="differs from the checksum"):
-        measure.arrays("trail", RUN.name)
+        ledger.arrays("trail", RUN.name)
 
 
 def test_train_mode_attack_leaves_the_statistics_of_training(coded, splits):
     images = splits["test"].first(20)
     before = {k: v.clone() for k, v in coded.state_dict().items()}
-    nothing = Attack(space="spike", method="fgsm", eps=0.0, protocol="published")
+    nothing = Attack(space="spike", algorithm="FGSM", eps=0.0, protocol=TRAIN)
     hits = deviations.train_mode_attack(coded, images, nothing)
     assert torch.equal(hits, correct(coded, images))
     assert all(torch.equal(v, before[k]) for k, v in coded.state_dict().items())
-    with pytest.raises(ValueError, match="allowed: published"):
+    with pytest.raises(ValueError, match="allowed: train mode"):
         deviations.train_mode_attack(coded, images, Attack(space="spike"))
 
 
 def test_other_padding_is_measured_for_average_pooling_only(splits):
     images = splits["test"].first(16)
     for pool in ("max", "avg"):
-        found = deviations.measure(measure.warmed(RUN.but(pool=pool), splits["train"]), images)
+        found = deviations.deviations(networks.warmed(RUN.but(pool=pool), splits["train"]), images, 8 / 255)
         assert ("other_padding_accuracy" in found) == (pool == "avg")
-        assert [r["method"] for r in found["train mode"]] == ["fgsm", "pgd"]
+        assert [r["algorithm"] for r in found["train mode"]] == ["FGSM", "PGD"]

@@ -15,7 +15,8 @@ from snnpaper import ledger, zoo
 from snnpaper import train as train_module
 from snnpaper.config import Run
 from snnpaper.measure import experiment
-from snnpaper.measure.attacks import sources_of
+from snnpaper.measure.networks import sources_of
+from snnpaper.measure.robustness import battery
 from snnpaper.nets import data
 from snnpaper.nets.coded import correct
 from snnpaper.nets.models import build, live_parts
@@ -120,9 +121,7 @@ def test_divergence_and_a_batch_larger_than_the_data_are_errors(monkeypatch):
         train(TINY, splits, checkpoint=False, progress=False)
 
 
-def test_records_and_zoo_agree_and_tables_follow_the_ledger(home, monkeypatch):
-    monkeypatch.setattr(experiment, "ATTACKED_IMAGES", 20)
-    monkeypatch.setattr(experiment, "_SPARSITY_IMAGES", {"activation": 8, "weight": 2})
+def test_records_and_zoo_agree_and_tables_follow_the_ledger(home, few_images):
     for pool in ("max", "avg"):
         experiment.run_all(TINY.but(pool=pool), progress=False)
     assert not list((home / "runs").glob("*"))
@@ -137,7 +136,7 @@ def test_records_and_zoo_agree_and_tables_follow_the_ledger(home, monkeypatch):
     assert TINY.name in (home / "zoo" / f"{TINY.name}.md").read_text()
 
     frame = tables.accuracies()
-    assert len(frame) == 2 * (1 + len(experiment.BATTERY))
+    assert len(frame) == 2 * (1 + len(battery((6, 8))))
     assert set(tables.contrast(frame)["seeds"]) == {1}
     ledger.path("robustness", TINY.name).unlink()
     fewer = tables.accuracies()
@@ -263,7 +262,7 @@ def test_kill_9_and_the_same_command_end_as_one_undisturbed_run(tmp_path, monkey
         "30",
         "--train_images",
         "128",
-        "--no-measure",
+        "--measure",
         "--device",
         "cpu",
     ]

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from snnpaper import ledger
+from snnpaper.attacks.standard import EVAL, TRAIN
 from snnpaper.config import Run, home
 from snnpaper.report import tables
 from snnpaper.report.comparison import claims, deviations, failures, verdicts
@@ -161,7 +162,7 @@ def test_claims_follow_the_records(copy, monkeypatch):
     for r in template:
         if r["scale"] == "paper":
             hits = 300 if r["config"]["pool"] == "max" else 200
-            attack = {"space": "spike", "method": "pgd", "eps": 8 / 255, "protocol": "published"}
+            attack = {"space": "spike", "algorithm": "PGD", "eps": 8 / 255, "protocol": TRAIN}
             bits = ledger.pack([True] * hits + [False] * (1000 - hits))
             r["results"]["attacks"] = [attack | {"accuracy": hits / 1000, "correct": bits}]
             ledger.path("robustness", r["name"]).write_text(json.dumps(r))
@@ -188,14 +189,14 @@ def test_deviations_are_differences_of_records(copy):
     for r in ledger.records("robustness"):
         if r["scale"] != "paper":
             continue
-        rows = [("sound", "spike", 8, 300), ("published", "spike", 8, 350), ("published", "spike", 6, 380)]
+        rows = [(EVAL, "spike", 8, 300), (TRAIN, "spike", 8, 350), (TRAIN, "spike", 6, 380)]
         r["results"]["attacks"] = [
-            {"space": space, "protocol": protocol, "method": "pgd", "eps": eps / 255,
+            {"space": space, "protocol": protocol, "algorithm": "PGD", "eps": eps / 255,
              "correct": ledger.pack([True] * hits + [False] * (1000 - hits))}
             for protocol, space, eps, hits in rows
         ]  # fmt: skip
         ledger.path("robustness", r["name"]).write_text(json.dumps(r))
-        own = r | {"kind": "deviations", "results": {"train mode": [{"method": "pgd", "accuracy": 0.4}]}}
+        own = r | {"kind": "deviations", "results": {"train mode": [{"algorithm": "PGD", "accuracy": 0.4}]}}
         own["name"] = Run.from_dict(r["config"]).name
         path = ledger.path("deviations", own["name"])
         path.parent.mkdir(exist_ok=True)

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Flips in total after each round; between two of them the gradient is not taken again.
-BUDGETS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)
 
+def flips_needed(
+    model: nn.Module, s: Tensor, y: Tensor, budgets: Sequence[int], batch_size: int = 50
+) -> tuple[Tensor, Tensor]:
+    """How many flips, of `budgets`, fool each image (int64 [N]; 0 already wrong, -1 none), and the flipped codes.
 
-def flips_needed(model: nn.Module, s: Tensor, y: Tensor, batch_size: int = 50) -> tuple[Tensor, Tensor]:
-    """How many flips, of BUDGETS, fool each image (int64 [N]; 0 already wrong, -1 none), and the flipped codes.
-
-    `s` [N,...] is binary. Each round flips the entries whose flip raises the cross-entropy most to first
+    `s` [N,...] is binary. `budgets` are flips in total after each round; between two of them the gradient is not taken
+    again. Each round flips the entries whose flip raises the cross-entropy most to first
     order, g (1 - 2 s), among those not flipped before. Raises ValueError when s is not binary.
     """
     if not ((s == 0) | (s == 1)).all():
         raise ValueError("only a binary code has bits to flip; allowed values: 0 and 1")
-    found = [_batch(model, a, b) for a, b in zip(s.split(batch_size), y.split(batch_size), strict=True)]
+    found = [_batch(model, a, b, budgets) for a, b in zip(s.split(batch_size), y.split(batch_size), strict=True)]
     needed, codes = zip(*found, strict=True)
     return torch.cat(needed), torch.cat(codes)
 
 
-def _batch(model: nn.Module, s: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def _batch(model: nn.Module, s: Tensor, y: Tensor, budgets: Sequence[int]) -> tuple[Tensor, Tensor]:
     code, needed = s.clone(), torch.full((len(s),), -1, device=s.device)
     work = torch.arange(len(s), device=s.device)
-    for before, budget in zip((0, *BUDGETS), (*BUDGETS, None), strict=True):
+    for before, budget in zip((0, *budgets), (*budgets, None), strict=True):
         point = code[work].requires_grad_()
         logits = model(point)
         robust = logits.argmax(1) == y[work]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 import torchattacks
@@ -17,23 +17,25 @@ from tqdm import tqdm
 
 from .pgd import pgd_any_iterate
 from .sapgd import sapgd
+from .settings import Settings
 
 QUERIES = 500  # of Square, an image
 IN_AUTOATTACK = 5  # the Square in AutoAttack gets one in so many of them
+AUTOATTACK_STEPS = 10  # of its gradient attacks, torchattacks' default
 DRAWS = 20  # of random noise, an image
 Find = Callable[[nn.Module, Tensor, Tensor], Tensor]  # model, x [N,...], y [N] -> candidates [N,...]
+Keep = Callable[[str, Callable[[], dict]], dict]  # a part's name and its work -> what the work gave, now or earlier
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One attack. `kind`: "gradient", "black box", "transfer" or "random", the ground on which it stands.
+    """One attack: what it may do, and how it does it.
 
     `whole` attacks see every image that is classified correctly; the others only those not yet fooled.
     `context` is entered while the attack looks for candidates, not while they are judged.
     """
 
-    name: str
-    kind: str
+    settings: Settings
     find: Find
     whole: bool = False
     context: Callable[[], AbstractContextManager] = nullcontext
@@ -43,7 +45,7 @@ class Stage:
 class Outcome:
     """Which images withstand what: `clean` and `robust` bool [N], `adversarial` [N,...] the worst input of each.
 
-    `rows` has one entry a stage: name, kind, whole, and `attacked` and `correct`, bool [N].
+    `rows` has one entry a stage: settings, whole, and `attacked` and `correct`, bool [N].
     """
 
     clean: Tensor
@@ -110,45 +112,70 @@ def generic(eps: float, classes: int, restarts: int = 5, queries: int = QUERIES)
     """
     if classes < 4:
         raise ValueError(f"classes is {classes}; allowed: 4 or more")
-    ta = torchattacks
+    ta, few = torchattacks, queries // IN_AUTOATTACK
+    apgd, auto = Settings("APGD", steps=100, step_size=2 * eps, iterate="any"), AUTOATTACK_STEPS
     return [
-        Stage("FGSM", "gradient", library(lambda m: ta.FGSM(m, eps)), whole=True),
-        Stage("random noise", "random", noise(eps), whole=True),
-        Stage("PGD-7", "gradient", pgd(eps, 7), whole=True),
-        Stage("PGD-20", "gradient", pgd(eps, 20), whole=True),
-        Stage(f"PGD-100, {restarts} starts", "gradient", pgd(eps, 100, restarts)),
-        Stage("SA-PGD-100", "gradient", lambda m, x, y: sapgd(m, x, y, eps)),
-        Stage("APGD-CE-100", "gradient", library(lambda m: ta.APGD(m, eps=eps, steps=100))),
-        Stage("APGD-DLR-100", "gradient", library(lambda m: ta.APGD(m, eps=eps, steps=100, loss="dlr"))),
-        Stage("AutoAttack", "gradient", library(lambda m: autoattack(m, eps, classes, queries // IN_AUTOATTACK))),
-        Stage(f"Square, {queries} queries", "black box",
+        Stage(Settings("FGSM", steps=1, step_size=eps, iterate="last"), library(lambda m: ta.FGSM(m, eps)), whole=True),
+        Stage(Settings("random noise", loss=None, queries=DRAWS), noise(eps), whole=True),
+        Stage(pgd_settings(eps, 7), pgd(eps, 7), whole=True),
+        Stage(pgd_settings(eps, 20), pgd(eps, 20), whole=True),
+        Stage(pgd_settings(eps, 100, restarts), pgd(eps, 100, restarts)),
+        Stage(sapgd_settings(eps), lambda m, x, y: sapgd(m, x, y, eps)),
+        Stage(apgd, library(lambda m: ta.APGD(m, eps=eps, steps=100))),
+        Stage(replace(apgd, loss="DLR"), library(lambda m: ta.APGD(m, eps=eps, steps=100, loss="dlr"))),
+        Stage(Settings("AutoAttack", steps=auto, loss="cross-entropy, targeted DLR", queries=few, iterate="any"),
+              library(lambda m: autoattack(m, eps, classes, few))),
+        Stage(Settings("Square", loss="margin", queries=queries),
               library(lambda m: ta.Square(m, eps=eps, n_queries=queries, seed=1))),
     ]  # fmt: skip
 
 
+def pgd_settings(eps: float, steps: int, starts: int = 1) -> Settings:
+    """What `pgd` may do."""
+    return Settings("PGD", steps=steps, starts=starts, step_size=step(eps, steps), iterate="any")
+
+
+def sapgd_settings(eps: float) -> Settings:
+    """What `sapgd` may do; its step begins at eps and shrinks."""
+    return Settings("SA-PGD", steps=100, step_size=eps, iterate="any")
+
+
 def worst_case(
-    model: nn.Module, x: Tensor, y: Tensor, stages: Sequence[Stage], eps: float, progress: bool = False
+    model: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    stages: Sequence[Stage],
+    eps: float,
+    progress: bool = False,
+    keep: Keep = lambda _, work: work(),
 ) -> Outcome:
     """Run the stages in order on images x in [0,1] with labels y; `model` must be in eval mode.
 
-    A candidate outside the box or the `eps`-ball is a broken attack and raises RuntimeError.
+    `keep` is asked for what each stage does, by the attack's name, and may know it from an earlier call. A candidate
+    outside the box or the `eps`-ball is a broken attack and raises RuntimeError.
     """
     clean = predictions(model, x) == y
     outcome = Outcome(clean, clean.clone(), x.clone())
     for stage in tqdm(stages, disable=not progress, desc="attacks"):
         attacked = clean if stage.whole else outcome.robust.clone()
-        i, correct = attacked.nonzero()[:, 0], attacked.clone()
-        if len(i):
-            with stage.context():
-                candidates = stage.find(model, x[i], y[i]).detach()
-            _inside(candidates, x[i], eps, stage.name)
-            correct[i] = predictions(model, candidates) == y[i]
-            new = i[outcome.robust[i] & ~correct[i]]
-            outcome.adversarial[new] = candidates[~correct[i] & outcome.robust[i]]
-            outcome.robust[new] = False
-        head = {"name": stage.name, "kind": stage.kind, "whole": stage.whole}
-        outcome.rows.append(head | {"attacked": attacked, "correct": correct})
+        found = keep(stage.settings.name, lambda s=stage, a=attacked: _stage(model, x, y, s, eps, a, outcome.robust))
+        new = outcome.robust & ~found["correct"]
+        outcome.adversarial[new], outcome.robust = found["adversarial"], outcome.robust & ~new
+        head = {"settings": stage.settings, "whole": stage.whole}
+        outcome.rows.append(head | {"attacked": attacked, "correct": found["correct"]})
     return outcome
+
+
+def _stage(model, x: Tensor, y: Tensor, stage: Stage, eps: float, attacked: Tensor, robust: Tensor) -> dict:
+    """`correct` [N] under one stage, and `adversarial`, what fools the first time an image of those still robust."""
+    i, correct = attacked.nonzero()[:, 0], attacked.clone()
+    if not len(i):
+        return {"correct": correct, "adversarial": x[i]}
+    with stage.context():
+        candidates = stage.find(model, x[i], y[i]).detach()
+    _inside(candidates, x[i], eps, stage.settings.name)
+    correct[i] = predictions(model, candidates) == y[i]
+    return {"correct": correct, "adversarial": candidates[robust[i] & ~correct[i]]}
 
 
 @torch.no_grad()
@@ -169,13 +196,14 @@ def _inside(candidates: Tensor, x: Tensor, eps: float, name: str) -> None:
 
 
 def autoattack(model: nn.Module, eps: float, classes: int, queries: int) -> torchattacks.MultiAttack:
-    """The four attacks of torchattacks' standard AutoAttack as it calls them, with this many queries for its Square."""
-    ta = torchattacks
+    """AutoAttack's four attacks with AUTOATTACK_STEPS steps, and this many queries for its Square."""
+    ta, same = torchattacks, {"eps": eps, "seed": 0}
+    gradient = {**same, "steps": AUTOATTACK_STEPS}
     return ta.MultiAttack([
-        ta.APGD(model, eps=eps, loss="ce", seed=0),
-        ta.APGDT(model, eps=eps, n_classes=classes, seed=0),
-        ta.FAB(model, eps=eps, multi_targeted=True, n_classes=classes, seed=0),
-        ta.Square(model, eps=eps, n_queries=queries, seed=0),
+        ta.APGD(model, **gradient, loss="ce"),
+        ta.APGDT(model, **gradient, n_classes=classes),
+        ta.FAB(model, **gradient, multi_targeted=True, n_classes=classes),
+        ta.Square(model, **same, n_queries=queries),
     ])  # fmt: skip
 
 

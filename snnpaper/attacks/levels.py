@@ -14,7 +14,7 @@ from torch import Tensor
 from ..nets.coded import CodedNet
 from ..nets.coding import bpda_slope
 
-DECAY = 0.75  # of the gradients of earlier steps
+SHARE, DECAY = 0.5, 0.75  # of the pixels, moved in a step; of the gradients of earlier steps
 
 
 def level_search(
@@ -23,7 +23,7 @@ def level_search(
     y: Tensor,
     levels: int,
     steps: int = 20,
-    share: float = 0.5,
+    share: float = SHARE,
     decay: float = DECAY,
     bpda: str | None = None,
     seed: int = 0,

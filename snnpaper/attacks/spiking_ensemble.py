@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from ..nets import pools
 from ..nets.coded import CodedNet
 from ..nets.neurons import IF
-from .art import hop_skip_jump
-from .ensemble import Find, Stage, generic, pgd
+from .art import EVALUATIONS, ITERATIONS, hop_skip_jump
+from .ensemble import Stage, generic, pgd, pgd_settings, sapgd_settings
 from .gradients import POOLS, Backward, backward
 from .levels import level_search
 from .sapgd import sapgd
+from .settings import Settings
 
 SHORT = 20  # steps of the attacks that come in many variants
 SURROGATES = (
@@ -27,33 +28,55 @@ SURROGATES = (
 def stages(coded: CodedNet, space: str, eps: float, sources: dict[str, CodedNet], sweep: bool = True) -> list[Stage]:
     """All attacks on a coded network in one threat space, from cheap to costly.
 
-    In pixel space the first rows use the weighted BPDA surrogate, as in the literature; the costly ones use that
-    of the model which is attacked. `sources` are other networks of the same code, by name, for transfer. With
-    `sweep` every other backward pass is tried on every image, else only on those not yet fooled. The names are
-    those of the records, which call a BPDA surrogate a twin.
+    In pixel space the first rows use the weighted BPDA surrogate, as in the literature; the costly ones the smoothed
+    one, as the model should that is attacked. `sources` are other networks of the same code, by name, for transfer.
+    With `sweep` every other backward pass is tried on every image, else only on those not yet fooled.
     """
     pixel = space == "pixel"
+    short, follow = pgd(eps, SHORT), pgd_settings(eps, SHORT)
     plain, *costly = _split(generic(eps, coded.classes, restarts=2))
-    short, by = pgd(eps, SHORT), partial(coded.threat, "pixel")
-    rows = [on(by("weighted"), s, ", weighted twin") if pixel and s.kind == "gradient" else s for s in plain]
+
+    def smoothed(stage: Stage) -> Stage:
+        """The settings say what its gradient passes."""
+        bpda = "smoothed" if pixel and stage.settings.kind in ("gradient", "transfer") else None
+        return replace(stage, settings=replace(stage.settings, bpda=stage.settings.bpda or bpda))
+
+    def by(bpda: str, stage: Stage) -> Stage:
+        moved = on(coded.threat("pixel", bpda), stage)
+        return replace(moved, settings=replace(stage.settings, bpda=bpda))
+
+    rows = [by("weighted", s) if pixel and s.settings.kind == "gradient" else s for s in plain]
     if pixel:
-        rows += [on(by(b), Stage(f"PGD-{SHORT}, {b} twin", "gradient", short, True)) for b in ("identity", "smoothed")]
-        rows += [Stage(f"level search, {SHORT} steps", "gradient", _levels(coded, eps, SHORT), True)]
+        rows += [by(bpda, Stage(follow, short, True)) for bpda in ("identity", "smoothed")]
+        rows += [_levels(coded, eps, SHORT, whole=True)]
     for name, source in sources.items():
-        rows.append(on(source.threat(space, "smoothed"), Stage(f"transfer: {name}", "transfer", short, True)))
-    for choice in choices(coded):
-        with_it = partial(backward, coded, choice)
-        rows.append(Stage(f"PGD-{SHORT}, {name_of(choice)}", "gradient", short, sweep, with_it))
+        there = Stage(replace(follow, source=name), short, True)
+        rows.append(smoothed(on(source.threat(space, "smoothed"), there)))
+    for c in choices(coded):
+        other = replace(follow, surrogate=c.surrogate, alpha=c.alpha, pool_backward=c.pool)
+        rows.append(smoothed(Stage(other, short, sweep, partial(backward, coded, c))))
     if pixel:
-        rows.append(Stage("level search, 100 steps", "gradient", _levels(coded, eps, 100, seed=1)))
+        rows.append(_levels(coded, eps, 100, seed=1))
     adaptive = partial(backward, coded, Backward(adaptive=True))
-    rows.append(Stage("SA-PGD-100, ASSG", "gradient", lambda m, x, y: sapgd(m, x, y, eps), context=adaptive))
-    return [*rows, *costly, Stage("HopSkipJump", "black box", hop_skip_jump(eps, coded.classes))]
+    assg = replace(sapgd_settings(eps), surrogate="ASSG")
+    rows.append(smoothed(Stage(assg, lambda m, x, y: sapgd(m, x, y, eps), context=adaptive)))
+    decision = Settings("HopSkipJump", steps=ITERATIONS, loss=None, queries=EVALUATIONS)
+    rows += [*map(smoothed, costly), Stage(decision, hop_skip_jump(eps, coded.classes))]
+    return [replace(s, settings=replace(s.settings, space=space)) for s in rows]
 
 
-def on(model: nn.Module, stage: Stage, suffix: str = "") -> Stage:
+def on(model: nn.Module, stage: Stage) -> Stage:
     """The same attack with the gradients of another model; what it finds is still judged by the attacked one."""
-    return replace(stage, name=stage.name + suffix, find=lambda _, x, y: stage.find(model, x, y))
+    return replace(stage, find=lambda _, x, y: stage.find(model, x, y))
+
+
+def own(net: nn.Module) -> dict[str, str | float | None]:
+    """The network's own backward pass, for its record: surrogate and alpha of its neurons, gradient of its pool."""
+    neurons = next((m for m in net.modules() if isinstance(m, IF)), None)
+    pool = next((how for m in net.modules() if (how := pools.gradient_of(m))), None)
+    return {
+        "surrogate": neurons and neurons.surrogate, "alpha": neurons and neurons.alpha, "pool_backward": pool,
+    }  # fmt: skip
 
 
 def name_of(choice: Backward) -> str:
@@ -76,9 +99,9 @@ def _split(found: list[Stage]) -> list:
     return [[s for s in found if s.whole], *(s for s in found if not s.whole)]
 
 
-def _levels(coded: CodedNet, eps: float, steps: int, seed: int = 0) -> Find:
+def _levels(coded: CodedNet, eps: float, steps: int, seed: int = 0, whole: bool = False) -> Stage:
     def find(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         grey = (255 * x).round().to(torch.uint8)
         return level_search(coded, grey, y, round(255 * eps), steps, seed=seed).float() / 255
 
-    return find
+    return Stage(Settings("level search", steps=steps, iterate="any"), find, whole)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +31,10 @@ def slack(n: int) -> int:
 
 @dataclass
 class Evidence:
-    """What was measured on the n images that are classified correctly. Counts are of images that withstood."""
+    """What was measured on the n images that are classified correctly. Counts are of images that withstood.
+
+    Plain numbers, which a record holds (`to_dict`, `from_dict`); what they mean is for `audit.checks` to say.
+    """
 
     n: int
     classes: int
@@ -40,9 +44,10 @@ class Evidence:
     replayed: tuple[int, int] | None  # stored adversarial images: how many, how many decided otherwise now
     distance: float
     box: tuple[float, float]
-    zero: list[float]  # a step: share of images whose whole gradient is zero
-    zero_entries: list[float]  # a step: share of gradient entries that are exactly zero
-    loss: list[float]  # a step: mean loss
+    zero: float  # share of images whose whole gradient is zero, at the worst step
+    zero_entries: float  # share of gradient entries that are exactly zero, mean over steps
+    loss: tuple[float, float]  # mean loss at the first and the last step
+    fall: float  # the deepest fall of the mean loss on the way, as a share of its whole rise
     by_eps: dict[float, int]
     by_steps: dict[int, int]
     by_restarts: list[int]
@@ -56,6 +61,16 @@ class Evidence:
     def slack(self) -> int:
         """Images that chance may move."""
         return slack(self.n)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Evidence:
+        """What `to_dict` gave, also by way of JSON, whose keys are text and whose tuples are lists."""
+        keys = {"by_eps": float, "by_steps": int}
+        plain = {k: tuple(v) if isinstance(v, list) and k != "by_restarts" else v for k, v in values.items()}
+        return cls(**plain | {k: {kind(a): n for a, n in values[k].items()} for k, kind in keys.items()})
 
 
 def evidence(
@@ -85,7 +100,7 @@ def evidence(
     def attack(eps: float, steps: int, seed: int = 0) -> tuple[Tensor, Tensor]:
         return pgd_any_iterate(judged, x, y, eps, step(eps, steps), steps, seed)
 
-    zero, entries, loss = _trace(judged, x, y, eps)
+    trace = _trace(judged, x, y, eps)
     robust, found = attack(eps, STEPS)
     starts, left = [int(robust.sum())], robust.clone()
     for seed in (1, 2):
@@ -100,9 +115,7 @@ def evidence(
         replayed=given,
         distance=float((found - x).abs().max()),
         box=(float(found.min()), float(found.max())),
-        zero=zero,
-        zero_entries=entries,
-        loss=loss,
+        **trace,
         by_eps={f * eps: int(attack(f * eps, STEPS)[0].sum()) for f in (0.5, 2, 4)} | {eps: starts[0]},
         by_steps={7: int(attack(eps, 7)[0].sum()), STEPS: starts[0]}
         | {s: int(_left(judged, x, y, left, eps, s).sum()) for s in (50, 100)},
@@ -127,8 +140,8 @@ def _replay(model: nn.Module, adversarial: Tensor, correct: Tensor, y: Tensor) -
     return len(y), int(((predictions(model, adversarial) == y) != correct).sum())
 
 
-def _trace(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> tuple[list[float], list[float], list[float]]:
-    """Of each PGD step on the whole set: share of all-zero gradients, of zero entries, and the mean loss."""
+def _trace(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> dict[str, Any]:
+    """`zero`, `zero_entries`, `loss` and `fall` of an Evidence, from PGD on the whole set."""
     zero, entries, losses, point = [], [], [], x
     for _ in range(STEPS):
         g, loss = _gradient(model, point, y)
@@ -136,7 +149,18 @@ def _trace(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> tuple[list[flo
         entries.append(float((g == 0).float().mean()))
         losses.append(float(loss.mean()))
         point = torch.clamp(point + step(eps, STEPS) * g.sign(), x - eps, x + eps).clamp(0, 1)
-    return zero, entries, losses
+    ends = (losses[0], losses[-1])
+    return {"zero": max(zero), "zero_entries": sum(entries) / len(entries), "loss": ends, "fall": fall(losses)}
+
+
+def fall(loss: list[float]) -> float:
+    """The deepest fall of a trace below its highest value so far, as a share of its whole rise."""
+    peak, deepest = loss[0], 0.0
+    for value in loss:
+        peak = max(peak, value)
+        deepest = max(deepest, peak - value)
+    rise = max(loss) - loss[0]
+    return deepest / rise if rise > 0 else float(deepest > 0)
 
 
 def _gradient(model: nn.Module, x: Tensor, y: Tensor, batch_size: int = 50) -> tuple[Tensor, Tensor]:

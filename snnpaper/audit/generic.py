@@ -10,6 +10,8 @@ Use::
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from torch import Tensor, nn
 
 from ..attacks.ensemble import generic, worst_case
@@ -32,7 +34,7 @@ def audit(model: nn.Module, x: Tensor, y: Tensor, eps: float, classes: int) -> d
         outcome = worst_case(model, x, y, generic(eps, classes), eps)
         stored = (outcome.adversarial, outcome.robust)
         report = checks.report(evidence(model, x, y, eps, classes, stored=stored))
-    rows = [{k: r[k] for k in ("name", "kind")} | {"attacked": int(r["attacked"].sum()),
+    rows = [asdict(s := r["settings"]) | {"name": s.name, "kind": s.kind, "attacked": int(r["attacked"].sum()),
             "fooled": int((r["attacked"] & ~r["correct"]).sum())} for r in outcome.rows]  # fmt: skip
     head: dict = {"n": len(y), "eps": eps}
     for name, hits in (("clean", outcome.clean), ("robust", outcome.robust)):
@@ -48,7 +50,7 @@ def text(found: dict) -> str:
         f"{100 * found['robust']:.1f} % [{100 * low:.1f}, {100 * high:.1f}] of {found['n']} images",
         f"verdict: {found['verdict']}" + "".join(f"; {k}" for k, v in found["signs"].items() if v),
     ]
-    lines += [f"  {r['name']:20} fooled {r['fooled']:4} of {r['attacked']}" for r in found["attacks"]]
+    lines += [f"  {r['name']:22} fooled {r['fooled']:4} of {r['attacked']}" for r in found["attacks"]]
     words = {True: "pass", False: "FAIL", None: "-"}
     lines += [f"  {words[c['passed']]:5} {c['name']}: {c['evidence']}" for c in found["checks"]]
     return "\n".join(lines)

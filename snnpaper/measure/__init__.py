@@ -1,1 +1,114 @@
-"""Whatever makes a record: a kind of measurement a module."""
+"""Whatever makes a record: one table of kinds, and `make`, which makes any of them.
+
+A kind is a function of a coded network and the first test images that gives a record's results as plain values; what
+is to lie beside the record is in them as "arrays". Its settings are here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from .. import ledger
+from ..config import Run
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of record.
+
+    `function` is "module.function" of this folder, called with the network, its first `images` test images, the
+    `settings`, and those of run, sources (networks to transfer from), keep (`kept.Kept`) and progress that it `needs`.
+    `network` is "trained" (from zoo/), "untrained", or "in memory" (trained for this record and not kept). Where
+    `weights` is false the weights need no gradient. `codes` are the codes it is defined for; empty means all.
+    """
+
+    function: str
+    images: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    network: str = "trained"
+    weights: bool = False
+    codes: tuple[str, ...] = ()
+
+
+FIXED = ("phase", "weighted_phase", "latency", "direct")  # codes that draw nothing
+TABLE = {
+    "robustness": Kind("robustness.robustness", 1_000, {"radii": (6, 8), "train_batch": 16}, ("keep", "progress")),
+    "sparsity": Kind("robustness.gradients", 256, {"weight_images": 32}, ("keep",), weights=True),
+    # Pixel space: the least change an 8-bit image can have, and the paper's eps. Spike space: the paper's eps, where
+    # little is left, and half of it. Third: whether every backward pass is tried on every image. The first battery's
+    # images are kept.
+    "attacks": Kind(
+        "attacks.attacks", 200,
+        {"batteries": (("pixel", 1, False), ("pixel", 8, False), ("spike", 4, False), ("spike", 8, True)),
+         "checked": 50, "outsider_steps": 50},
+        ("sources", "keep", "progress"), codes=FIXED),
+    "curve": Kind(
+        "curve.curve", 500,
+        {"levels": (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128), "steps": 20,
+         "fine": (0.25, 0.5, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128),
+         "flips": (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)},
+        ("keep",), codes=FIXED),
+    "ablation": Kind("ablation.ablation", 100, {"levels": 1, "steps": 20}, codes=FIXED),
+    "protocol": Kind("protocol.protocol", 200, {"eps": 8 / 255}, codes=("phase", "weighted_phase")),
+    "deviations": Kind("deviations.deviations", 1_000, {"eps": 8 / 255}),
+    "theory": Kind("theory.measure", 100, needs=("progress",), weights=True),
+    "trail": Kind("trail.trail", 256, {"shown": 4}, ("run",), weights=True),
+    "untrained": Kind("trail.untrained", 256, {"shown": 4}, ("run",), "untrained", weights=True),
+    "codings": Kind("codings.codings", 100, {"eps": 16 / 255, "steps": 20, "samples": (1, 5, 20)},
+                    network="in memory"),
+}  # fmt: skip
+USUAL = ("robustness", "sparsity")  # what a cell of the grid gets that names no others
+
+
+def find(kind: str) -> Kind:
+    """The entry of a kind; raises ValueError naming those there are."""
+    if kind not in TABLE:
+        raise ValueError(f"measurement is {kind!r}; allowed: {', '.join(TABLE)}")
+    return TABLE[kind]
+
+
+def make(
+    kind: str, run: Run, device: str = "cpu", progress: bool = False, deadline: float = math.inf, **changes: Any
+) -> bool:
+    """Make one record of a run, with some settings (or `images`) changed; False when it exists.
+
+    Finished parts of a long one are kept until the record is written. Raises train.OutOfTime between two parts once
+    `deadline` (on the clock of time.monotonic) has passed, ValueError for a code the kind is not defined for, and
+    what `zoo.load` raises without the network.
+    """
+    entry = find(kind)
+    if ledger.path(kind, run.name).exists():
+        return False
+    if entry.codes and run.coding not in entry.codes:
+        raise ValueError(f"coding is {run.coding!r}; allowed for {kind}: {', '.join(entry.codes)}")
+    if unknown := set(changes) - {*entry.settings, "images"}:
+        raise ValueError(f"unknown setting {', '.join(sorted(unknown))}; allowed: images, {', '.join(entry.settings)}")
+    from .. import zoo
+    from ..nets import data
+    from ..train import drawn_from
+    from . import networks
+    from .kept import Kept
+
+    began = time.monotonic()
+    images = data.load(run.dataset)["test"].first(changes.pop("images", entry.images)).to(device)
+    coded = networks.NETWORKS[entry.network](run, device).requires_grad_(entry.weights)
+    settings, origin = {**entry.settings, **changes}, zoo.origin(coded, images)
+    keep = Kept(kind, run, {"settings": settings} | origin, deadline)
+    supplies = {
+        "run": lambda: run, "keep": lambda: keep, "progress": lambda: progress,
+        "sources": lambda: networks.sources_of(run, device),
+    }  # fmt: skip
+    module, _, name = entry.function.partition(".")
+    function = getattr(import_module(f".{module}", __package__), name)
+    with drawn_from(run.seed):
+        results = function(coded, images, **settings, **{need: supplies[need]() for need in entry.needs})
+    seconds = keep.seconds if "keep" in entry.needs else time.monotonic() - began
+    ledger.append(kind, run, results, seconds, arrays=results.pop("arrays", None), **origin)
+    keep.forget()
+    return True

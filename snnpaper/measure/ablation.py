@@ -1,72 +1,48 @@
 """Level search taken apart: what its derivative of the code is worth, and what its optimiser is.
 
-    python -m snnpaper.measure.ablation RUN_NAME...
-
 Pixel space at one grey level, on the same images; every derivative with every optimiser, as many steps each.
 """
 
 from __future__ import annotations
 
-import time
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 
-from .. import command, ledger, zoo
-from ..attacks.ensemble import predictions, step
-from ..attacks.levels import level_search
+from .. import ledger
+from ..attacks.ensemble import pgd_settings, predictions, step
+from ..attacks.levels import DECAY, SHARE, level_search
 from ..attacks.pgd import pgd_any_iterate
-from ..nets import data
+from ..attacks.settings import Settings
+from ..attacks.spiking_ensemble import own
 from ..nets.coded import CodedNet
 from ..nets.data import Images
 
-IMAGES, LEVELS, STEPS = 100, 1, 20
-CODE = "the code itself"
-DERIVATIVES = {"weighted twin": "weighted", "smoothed twin": "smoothed", CODE: None}
-PGD = "PGD: random start, all pixels"
-PLAIN, FULL = "all pixels, no momentum", "half of the pixels, momentum"  # FULL is level search's own
-OPTIMISERS: dict[str, dict[str, Any]] = {PLAIN: {"share": 1.0, "decay": 0.0}, FULL: {}}
+DERIVATIVES = ("weighted", "smoothed", None)  # BPDA surrogates; None is the code itself, for which PGD has no use
+# How level search moves: the share of the pixels in a step, and the decay of earlier gradients. The second is its own.
+OPTIMISERS = ({"share": 1.0, "decay": 0.0}, {"share": SHARE, "decay": DECAY})
 
 
-def robust(coded: CodedNet, images: Images) -> dict[tuple[str, str], Tensor]:
-    """Bool [N], which images are not fooled, by optimiser and derivative; PGD has no use for the code itself."""
-    model = coded.threat("pixel")
+def ablation(coded: CodedNet, images: Images, levels: int, steps: int) -> dict:
+    """Which images no attack fools, a row an optimiser and derivative, and clean."""
+    model, eps = coded.threat("pixel"), levels / 255
     x = model.inputs(images.x)
-    clean, eps = predictions(model, x) == images.y, LEVELS / 255
+    clean = predictions(model, x) == images.y
     x, grey, y = x[clean], images.x[clean], images.y[clean]
 
-    def spread(unfooled: Tensor) -> Tensor:
-        return clean.clone().masked_scatter_(clean, unfooled)
+    def row(settings: Settings, unfooled: Tensor, **how: Any) -> dict[str, Any]:
+        whole = clean.clone().masked_scatter_(clean, unfooled)
+        return replace(settings, space="pixel").of_network(own(coded)) | how | {"correct": ledger.pack(whole.cpu())}
 
-    found = {("none: clean", name): clean for name in DERIVATIVES}
-    for name, bpda in DERIVATIVES.items():
+    rows = []
+    for bpda in DERIVATIVES:
         if bpda:
-            attacked = coded.threat("pixel", bpda)
-            found[PGD, name] = spread(pgd_any_iterate(attacked, x, y, eps, step(eps, STEPS), STEPS)[0])
-        for optimiser, how in OPTIMISERS.items():
-            moved = level_search(coded, grey, y, LEVELS, STEPS, bpda=bpda, **how)
-            found[optimiser, name] = spread(predictions(model, moved.float() / 255) == y)
-    return found
-
-
-def record(name: str) -> None:
-    """Append the "ablation" record of a network of zoo/ with a code that draws nothing, unless it exists."""
-    if ledger.path("ablation", name).exists():
-        return
-    run, coded = zoo.load(name)
-    coded.requires_grad_(False)
-    images, began = data.load(run.dataset)["test"].first(IMAGES), time.monotonic()
-    rows = [
-        {"optimiser": optimiser, "derivative": derivative, "correct": ledger.pack(unfooled)}
-        for (optimiser, derivative), unfooled in robust(coded, images).items()
-    ]
-    results = {"n": len(images), "eps": LEVELS / 255, "steps": STEPS, "rows": rows}
-    ledger.append("ablation", run, results, time.monotonic() - began, **zoo.origin(coded, images))
-
-
-def main(argv: list[str] | None = None) -> None:
-    command.over_networks("snnpaper.measure.ablation", __doc__, "ablation", record, argv)
-
-
-if __name__ == "__main__":
-    main()
+            robust, _ = pgd_any_iterate(coded.threat("pixel", bpda), x, y, eps, step(eps, steps), steps)
+            rows.append(row(replace(pgd_settings(eps, steps), bpda=bpda), robust, share=1.0, decay=0.0))
+        search = Settings("level search", steps=steps, bpda=bpda, iterate="any")
+        for how in OPTIMISERS:
+            moved = level_search(coded, grey, y, levels, steps, bpda=bpda, **how)
+            rows.append(row(search, predictions(model, moved.float() / 255) == y, **how))
+    head = {"n": len(images), "eps": eps, "steps": steps, "own": own(coded)}
+    return head | {"clean_correct": ledger.pack(clean.cpu()), "rows": rows}

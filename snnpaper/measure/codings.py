@@ -1,29 +1,26 @@
-"""python -m snnpaper.measure.codings: which BPDA surrogate attacks which code, on digits; the "codings" records.
+"""Which BPDA surrogate attacks which code, on digits.
 
 For codes that no recorded network has: small networks are trained in memory, at demo scale.
 """
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
 import torchattacks
 from torch import Tensor, nn
 
-from .. import ledger, zoo
 from ..attacks.ensemble import library, predictions, step
 from ..attacks.levels import level_search
-from ..config import Run
-from ..nets import data
+from ..attacks.settings import Settings
+from ..attacks.spiking_ensemble import own
 from ..nets.coded import CodedNet
-from ..nets.coding import BPDA_SURROGATES
+from ..nets.coding import BPDA, BPDA_SURROGATES
 from ..nets.data import Images
-from ..train import train
 
-CODES = ("phase", "weighted_phase", "latency", "rate", "direct")
-SAMPLES = (1, 5, 20)  # of the rate code, in one gradient
-EPS, STEPS, IMAGES = 16 / 255, 20, 100
 JUDGED = 5  # draws of the rate code over which its accuracy is averaged
 
 
@@ -43,47 +40,36 @@ class Fixed(nn.Module):
             return self.model(x)
 
 
-def rows(coded: CodedNet, images: Images) -> list[dict]:
-    """PGD-20 with each BPDA surrogate (or EOT sample count), and level search, on one network: {attack, accuracy}."""
-    model, random = coded.threat("pixel"), coded.coding == "rate"
-    x = model.inputs(images.x)
+def codings(coded: CodedNet, images: Images, eps: float, steps: int, samples: Sequence[int]) -> dict:
+    """PGD with each BPDA surrogate (or EOT `samples`, for a random code), and level search, on one network.
 
-    def accuracy(judge: nn.Module, adversarial: Tensor) -> float:
+    Of a random code the accuracy is a mean over JUDGED draws; `fixed` says that attack and judge know the draw.
+    """
+    model, random = coded.threat("pixel"), coded.coding == "rate"
+    x, rows = model.inputs(images.x), []
+
+    def add(settings: Settings, judge: nn.Module, adversarial: Tensor, **how: Any) -> None:
         hits = [predictions(judge, adversarial) == images.y for _ in range(JUDGED if random else 1)]
-        return torch.stack(hits).float().mean().item()
+        what = replace(settings, space="pixel").of_network(own(coded)) | {"samples": 1, "fixed": False} | how
+        rows.append(what | {"accuracy": torch.stack(hits).float().mean().item()})
 
     def eot(model: nn.Module, samples: int) -> Tensor:
         attack = library(
-            lambda m: torchattacks.EOTPGD(m, eps=EPS, alpha=step(EPS, STEPS), steps=STEPS, eot_iter=samples)
+            lambda m: torchattacks.EOTPGD(m, eps=eps, alpha=step(eps, steps), steps=steps, eot_iter=samples)
         )
         return attack(model, x, images.y)
 
-    found = [{"attack": "clean", "accuracy": accuracy(model, x)}]
+    pgd = Settings("PGD", steps=steps, step_size=step(eps, steps), iterate="last")
+    add(Settings("clean", loss=None), model, x)
     if random:
-        found += [{"attack": f"PGD-20, EOT {n}", "accuracy": accuracy(model, eot(model, n))} for n in SAMPLES]
+        given = replace(pgd, bpda=BPDA)
+        for n in samples:
+            add(given, model, eot(model, n), samples=n)
         fixed = Fixed(model)
-        return [*found, {"attack": "PGD-20, fixed spikes", "accuracy": accuracy(fixed, eot(fixed, 1))}]
-    for bpda in BPDA_SURROGATES:
-        attacked = coded.threat("pixel", bpda)
-        found.append({"attack": f"PGD-20, {bpda} twin", "accuracy": accuracy(model, eot(attacked, 1))})
-    levels = level_search(coded, images.x, images.y, round(255 * EPS), STEPS)
-    return [*found, {"attack": "level search, 20 steps", "accuracy": accuracy(model, levels.float() / 255)}]
-
-
-def record(coding: str) -> None:
-    """Train the demo network of one code and append its record, unless it exists."""
-    run = Run.make("demo", width=8, coding=coding)
-    if ledger.path("codings", run.name).exists():
-        return
-    splits, began = data.load(run.dataset), time.monotonic()
-    coded = zoo.round_(train(run, splits, checkpoint=False, progress=False).coded).requires_grad_(False)
-    images = splits["test"].first(IMAGES)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        results = {"n": len(images), "eps": EPS, "attacks": rows(coded, images)}
-    ledger.append("codings", run, results, time.monotonic() - began, **zoo.origin(coded, images))
-
-
-if __name__ == "__main__":
-    for code in CODES:
-        record(code)
+        add(given, fixed, eot(fixed, 1), fixed=True)
+    else:
+        for bpda in BPDA_SURROGATES:
+            add(replace(pgd, bpda=bpda), model, eot(coded.threat("pixel", bpda), 1))
+        levels = level_search(coded, images.x, images.y, round(255 * eps), steps)
+        add(Settings("level search", steps=steps, iterate="any"), model, levels.float() / 255)
+    return {"n": len(images), "eps": eps, "own": own(coded), "attacks": rows}

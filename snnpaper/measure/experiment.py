@@ -1,8 +1,7 @@
-"""From a run to its records: train, round, keep, attack, measure; each stage once, each its own record."""
+"""From a run to its records: train, round, keep, then measure; each stage once, each its own record."""
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Sequence
@@ -10,34 +9,22 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
-from .. import ledger, sparsity, zoo
-from ..attacks.standard import Attack, robust
-from ..config import Run, home
+from .. import ledger, zoo
+from ..config import Run
 from ..nets import data
 from ..nets.coded import CodedNet, correct
 from ..nets.data import Images
 from ..nets.precision import differing_spikes
-from ..train import Diverged, OutOfTime, Trainer, drawn_from, train, write_whole
+from ..train import Diverged, OutOfTime, Trainer, drawn_from, train
+from . import USUAL, make
 
-STAGES = ("train", "robustness", "sparsity")
-ATTACKED_IMAGES = 1_000
 _TRAIN_CHECK = 5_000  # training images on which accuracy is measured again in eval mode
-_SPARSITY_IMAGES = {"activation": 256, "weight": 32}
-# FGSM and PGD-7 at the code's eps and at the paper's, in both spaces; and the published protocol by name.
-BATTERY = tuple(
-    Attack(space=space, method=method, eps=eps / 255, protocol=protocol)
-    for space, protocol in (("pixel", "sound"), ("spike", "sound"), ("spike", "published"))
-    for eps in (6, 8)
-    for method in ("fgsm", "pgd")
-)
-_PUBLISHED_BATCH = 16
 
 
-def missing(run: Run) -> list[str]:
-    """The kinds of record this run lacks."""
-    return [kind for kind in STAGES if not ledger.path(kind, run.name).exists()]
+def missing(run: Run, kinds: Sequence[str] = USUAL) -> list[str]:
+    """The records this run lacks: of its training, and of these kinds."""
+    return [kind for kind in ("train", *kinds) if not ledger.path(kind, run.name).exists()]
 
 
 def run_all(
@@ -46,18 +33,18 @@ def run_all(
     progress: bool = True,
     engine: str = "fast",
     deadline: float = math.inf,
+    kinds: Sequence[str] = USUAL,
 ) -> None:
-    """Every stage of a run that the ledger does not hold yet.
+    """Train a run and make these kinds of record of it, as far as the ledger does not hold them yet.
 
     Raises train.OutOfTime once `deadline` (on the clock of time.monotonic) has passed; what was done until
     then is kept, and the same call goes on from there.
     """
-    coded = train_stage(run, device, progress, engine, deadline)
-    test = data.load(run.dataset)["test"].to(device)
-    robustness_stage(run, coded, test, progress, deadline)
-    if time.monotonic() > deadline:
-        raise OutOfTime(f"{run.name}: stopped before its gradients were measured")
-    sparsity_stage(run, coded, test)
+    train_stage(run, device, progress, engine, deadline)
+    for kind in kinds:
+        if time.monotonic() > deadline:
+            raise OutOfTime(f"{run.name}: stopped before its {kind} record")
+        make(kind, run, device, progress, deadline)
 
 
 def train_stage(
@@ -148,69 +135,7 @@ def record_training(done: Trainer, splits: dict[str, Images], **how) -> CodedNet
     return coded
 
 
-def robustness_stage(
-    run: Run,
-    coded: CodedNet,
-    test: Images,
-    progress: bool = True,
-    deadline: float = math.inf,
-) -> None:
-    """Attack the first 1,000 test images with every attack of BATTERY; one record.
-
-    Each finished attack is kept in runs/<name>.attacks.json until the record is written, so that a stop
-    repeats at most one.
-    """
-    if ledger.path("robustness", run.name).exists():
-        return
-    images, partial = test.first(ATTACKED_IMAGES), home() / "runs" / f"{run.name}.attacks.json"
-    origin = zoo.origin(coded, images)
-    kept = json.loads(partial.read_text()) if partial.exists() else {}
-    if kept.get("origin") != origin:
-        kept = {"origin": origin, "rows": [], "seconds": 0.0}
-    for attack in tqdm(BATTERY, disable=not progress, desc="attacks"):
-        if any(attack.to_dict().items() <= row.items() for row in kept["rows"]):
-            continue
-        if time.monotonic() > deadline:
-            raise OutOfTime(f"{run.name}: stopped after {len(kept['rows'])} of {len(BATTERY)} attacks")
-        began = time.monotonic()
-        kept["rows"].append(_attacked(coded, images, attack))
-        kept["seconds"] += time.monotonic() - began
-        write_whole(partial, json.dumps(kept))
-    results = robustness(run, coded, images, []) | {"attacks": kept["rows"]}
-    ledger.append("robustness", run, results, kept["seconds"], **origin)
-    partial.unlink(missing_ok=True)
-
-
-def robustness(run: Run, coded: CodedNet, images: Images, attacks: Sequence[Attack], progress: bool = False) -> dict:
-    """Which images are classified correctly, clean and under each attack, with the accuracies."""
-    clean = _clean(run, coded, images)
-    rows = [_attacked(coded, images, attack) for attack in tqdm(attacks, disable=not progress, desc="attacks")]
-    head = {"n": len(images), "clean_accuracy": clean.float().mean().item(), "clean_correct": ledger.pack(clean)}
-    return head | {"attacks": rows}
-
-
 def _clean(run: Run, coded: CodedNet, images: Images) -> Tensor:
     """Which images are classified correctly; rate coding draws its spikes from the run's seed."""
     with drawn_from(run.seed):
         return correct(coded, images)
-
-
-def _attacked(coded: CodedNet, images: Images, attack: Attack) -> dict:
-    hits = robust(coded, images, attack, _PUBLISHED_BATCH if attack.protocol == "published" else 50)
-    return attack.to_dict() | {"accuracy": hits.float().mean().item(), "correct": ledger.pack(hits)}
-
-
-def sparsity_stage(run: Run, coded: CodedNet, test: Images) -> None:
-    """Measure the gradients of the first test images in eval and in train mode; one record."""
-    if ledger.path("sparsity", run.name).exists():
-        return
-    began = time.monotonic()
-    results: dict[str, Any] = {}
-    for kind, measure in (("activation", sparsity.activation_gradients), ("weight", sparsity.weight_gradients)):
-        images = test.first(_SPARSITY_IMAGES[kind])
-        results[f"{kind}_n"] = len(images)
-        for mode in ("eval", "train"):
-            with drawn_from(run.seed):
-                results[f"{kind}_{mode}"] = measure(coded, images, training=mode == "train")
-    used = test.first(max(_SPARSITY_IMAGES.values()))
-    ledger.append("sparsity", run, results, time.monotonic() - began, **zoo.origin(coded, used))

@@ -1,44 +1,54 @@
 """The published protocol taken apart: what each of its habits does to the accuracy it reports.
 
-    python -m snnpaper.measure.protocol RUN_NAME...
-
-PGD-7 in spike space at 8/255, on the same images; each row changes one habit.
+PGD-7 in spike space, on the same images; each row changes one habit.
 """
 
 from __future__ import annotations
 
 import copy
-import time
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .. import command, ledger, zoo
+from .. import ledger
 from ..attacks.pgd import pgd_any_iterate
-from ..nets import data
+from ..attacks.settings import Settings
+from ..attacks.spiking_ensemble import own
 from ..nets.coded import CodedNet
 from ..nets.data import Images
 
-IMAGES, EPS = 200, 8 / 255  # eps as we know it of the paper; the public code's default is 6/255
 STEP, STEPS, BATCH = 0.01, 7, 16  # the public code's
-LAST = "sound: gradient in eval mode, judged with the trained statistics"
-ANY = "sound, any of the seven iterates counts"
+# What each variant does: gradients in train mode; judged with the statistics of the attacked batches; any iterate
+# counts instead of the last; entries stay in [0,1]; planes 9 and 10 follow 1 and 2. The first is the published code.
+HABITS = ("training", "adapted", "any_iterate", "box", "copies")
+VARIANTS = (
+    (True, True, False, True, False),
+    (True, False, False, True, False),
+    (False, False, False, True, False),
+    (False, False, True, True, False),
+    (False, False, False, False, False),
+    (False, False, False, True, True),
+)
 
 
-def habits(coded: CodedNet, images: Images) -> dict[str, Tensor]:
-    """Bool [N], which images are not fooled, by name of the variant. "published" and "sound" are the two ends."""
-    return {
-        "published: gradient in train mode, judged with the adapted statistics": _pgd(coded, images, True, True),
-        "gradient in train mode, judged with the trained statistics": _pgd(coded, images, True, False),
-        LAST: _pgd(coded, images, False, False),
-        ANY: _any(coded, images),
-        "sound, entries may leave [0,1]": _pgd(coded, images, False, False, box=False),
-        "sound, planes 9 and 10 follow 1 and 2": _pgd(coded, images, False, False, copies=True),
-    }
+def protocol(coded: CodedNet, images: Images, eps: float) -> dict:
+    """Which images are not fooled, a row a variant with its habits."""
+    fixed = Settings("PGD", "spike", steps=STEPS, step_size=STEP)
+    rows = []
+    for variant in VARIANTS:
+        how = dict(zip(HABITS, variant, strict=True))
+        last = not how.pop("any_iterate")
+        hits = _pgd(coded, images, eps, **how) if last else _any(coded, images, eps)
+        what = replace(fixed, iterate="last" if last else "any").of_network(own(coded)) | how
+        rows.append(what | {"accuracy": hits.float().mean().item(), "correct": ledger.pack(hits.cpu())})
+    return {"n": len(images), "eps": eps, "batch": BATCH, "variants": rows}
 
 
-def _pgd(coded: CodedNet, images: Images, training: bool, adapted: bool, box=True, copies=False) -> Tensor:
+def _pgd(
+    coded: CodedNet, images: Images, eps: float, training: bool, adapted: bool, box: bool = True, copies: bool = False
+) -> Tensor:
     """One loop for all variants, on copies of the network; statistics stay from batch to batch when adapted."""
 
     def admissible(point: Tensor) -> Tensor:
@@ -53,21 +63,21 @@ def _pgd(coded: CodedNet, images: Images, training: bool, adapted: bool, box=Tru
         model = attacked.threat("spike")
         clean = model.inputs(x)
         model.train(training)
-        point = admissible(clean + EPS * (2 * torch.rand(clean.shape, generator=generator) - 1))
+        point = admissible(clean + eps * (2 * torch.rand(clean.shape, generator=generator).to(clean) - 1))
         for _ in range(STEPS):
             point.requires_grad_()
             (g,) = torch.autograd.grad(F.cross_entropy(model(point), y), point)
             g = _summed(g, coded.T) if copies else g
-            point = admissible(clean + (point.detach() + STEP * g.sign() - clean).clamp(-EPS, EPS))
+            point = admissible(clean + (point.detach() + STEP * g.sign() - clean).clamp(-eps, eps))
         judge = (attacked if adapted else coded).threat("spike")
         with torch.no_grad():
             kept.append(judge(point).argmax(1) == y)
     return torch.cat(kept)
 
 
-def _any(coded: CodedNet, images: Images) -> Tensor:
+def _any(coded: CodedNet, images: Images, eps: float) -> Tensor:
     model = coded.threat("spike")
-    return pgd_any_iterate(model, model.inputs(images.x), images.y, EPS, STEP, STEPS)[0]
+    return pgd_any_iterate(model, model.inputs(images.x), images.y, eps, STEP, STEPS)[0]
 
 
 def _repeated(folded: Tensor, T: int) -> Tensor:
@@ -81,28 +91,3 @@ def _summed(folded: Tensor, T: int) -> Tensor:
     planes = folded.unflatten(1, (T, -1))
     total = torch.zeros_like(planes[:, :8]).index_add_(1, torch.arange(T) % 8, planes)
     return total[:, torch.arange(T) % 8].flatten(1, 2)
-
-
-def record(name: str) -> None:
-    """Append the "protocol" record of a phase-coded network of zoo/, unless it exists."""
-    if ledger.path("protocol", name).exists():
-        return
-    run, coded = zoo.load(name)
-    if "phase" not in run.coding:
-        raise ValueError(f"coding is {run.coding!r}; allowed: phase, weighted_phase")
-    coded.requires_grad_(False)
-    images, began = data.load(run.dataset)["test"].first(IMAGES), time.monotonic()
-    rows = [
-        {"variant": k, "accuracy": v.float().mean().item(), "correct": ledger.pack(v)}
-        for k, v in habits(coded, images).items()
-    ]
-    results = {"n": len(images), "variants": rows}
-    ledger.append("protocol", run, results, time.monotonic() - began, **zoo.origin(coded, images))
-
-
-def main(argv: list[str] | None = None) -> None:
-    command.over_networks("snnpaper.measure.protocol", __doc__, "protocol", record, argv)
-
-
-if __name__ == "__main__":
-    main()

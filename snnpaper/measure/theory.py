@@ -1,25 +1,18 @@
-"""Chapter 2 on a trained network: one record of kind "theory" per network.
-
-python -m snnpaper.measure.theory RUN_NAME ...      (networks of zoo/ by name)
-"""
+"""Chapter 2 on a trained network."""
 
 from __future__ import annotations
 
 import math
-import time
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from .. import command, ledger, zoo
-from ..nets import data
 from ..nets.coded import CodedNet
 from ..nets.data import Images
 from ..theory import ratio
 from .stem import log_odds, measure_stem
 
-IMAGES = 100
 # 1e-6 lies far below any gap of a membrane to its threshold; 32/255 is four times the usual radius.
 EPS = (1e-6, 1e-4, 3e-4, 1e-3, 1 / 255, 2 / 255, 8 / 255, 32 / 255)
 # Where the input may move: coded tensor on the real line (the theorem's ball), coded tensor in [0,1], image.
@@ -154,23 +147,3 @@ def _quantiles(values: Tensor) -> list[float] | None:
 def _plain(x: Tensor) -> list[float]:
     """Four digits of each entry."""
     return [float(f"{v:.4g}") for v in x.tolist()]
-
-
-def record(name: str, progress: bool = True) -> None:
-    """Measure a network of zoo/ on the first test images and append the record.
-
-    Raises ledger.LedgerError when the network or its training record is missing, or the record exists.
-    """
-    run, coded = zoo.load(name)
-    images = data.load(run.dataset)["test"].first(IMAGES)
-    began = time.monotonic()
-    results = measure(coded, images, progress)
-    ledger.append("theory", run, results, time.monotonic() - began, **zoo.origin(coded, images))
-
-
-def main(argv: list[str] | None = None) -> None:
-    command.over_networks("snnpaper.measure.theory", __doc__, "theory", record, argv)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,46 +1,40 @@
-"""Chapter 4's own measurements: one record of kind "trail" per trained network, "untrained" per initial one.
+"""Chapter 4's own measurements: ties at the pool and weight gradients of trained networks, densities of initial ones.
 
-python -m snnpaper.measure.trail RUN_NAME ...                           (networks of zoo/ by name)
-python -m snnpaper.measure.trail --untrained --profile sweep --pool max --seeds 0 1 2
-
-Beside the JSON of seed 0 lies a small .npz with the input gradients of the same four test images and, for
-trained networks, maps of the gradient along the stem and the first residual block.
+Beside the record of seed 0 lies a small .npz with the input gradients of the same test images and, for trained
+networks, maps of the gradient along the stem and the first residual block.
 """
 
 from __future__ import annotations
-
-import argparse
-import hashlib
-import time
-from dataclasses import fields
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .. import command, ledger, zoo
-from ..config import PROFILES, Run, add_arguments, parse
-from ..nets import data
+from .. import ledger
+from ..config import Run
 from ..nets.coded import CodedNet
 from ..nets.data import Images
 from ..nets.hooks import gradient, tensors_at
 from ..sparsity import activation_gradients, live_share, true_class, weight_gradients
+from ..train import drawn_from
 
-IMAGES = 256
-SHOWN = 4  # the first four test images, in every heatmap of the book
-_WARM = (20, 64)  # batches and their size with which an untrained network's BatchNorm finds its statistics
 STEM = ("input", "conv1", "bn1", "sn1", "maxpool")
 BLOCK = tuple(f"layer1.0{part}" for part in (".conv1", ".bn1", ".sn1", ".conv2", ".bn2", ".sn2", ""))
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 
 
-def measure(coded: CodedNet, images: Images) -> dict:
-    """Ties at the stem's pool, and weight gradients among the weights that ever meet an input; eval mode."""
+def trail(coded: CodedNet, images: Images, shown: int, run: Run) -> dict:
+    """Ties at the stem's pool, and weight gradients among the weights that ever meet an input; eval mode.
+
+    "arrays", of seed 0: maps of the first `shown` images, of an SEW network along its stem and first block.
+    """
     weights = weight_gradients(coded, images, training=False, batch_size=1)
     live = live_share(coded.net, images.x.shape[1:])
     rows = [{k: r[k] for k in ("layer", "size", "0_mean", "norm_mean")} | {"live": live[r["layer"]]} for r in weights]
-    return {"n": len(images), "weight_eval": rows, "pool": at_the_pool(coded, images)}
+    found = {"n": len(images), "weight_eval": rows, "pool": at_the_pool(coded, images)}
+    places = tuple(dict.fromkeys((*STEM, *BLOCK))) if run.skip == "sew" else ("input",)
+    return found | {"arrays": _arrays(coded, images.first(shown), run, places)}
 
 
 def at_the_pool(coded: CodedNet, images: Images, batch_size: int = 32) -> dict[str, float]:
@@ -111,57 +105,28 @@ def maps(coded: CodedNet, images: Images, places: tuple[str, ...]) -> dict[str, 
     return out
 
 
-def warmed(run: Run, train: Images) -> CodedNet:
-    """The network of a run before its first step, BatchNorm's statistics taken from training images; eval mode."""
-    coded = CodedNet.of(run)
-    norms = [m for m in coded.modules() if isinstance(m, nn.BatchNorm2d)]
-    for m in norms:
-        m.momentum = None  # a plain average over the batches
-    count, size = _WARM
-    with torch.no_grad(), torch.random.fork_rng():
-        torch.manual_seed(run.seed)
-        for i in range(count):
-            coded.train()(train.x[i * size : (i + 1) * size])
-    return coded.eval()
+def untrained(coded: CodedNet, images: Images, shown: int, run: Run) -> dict:
+    """What a "sparsity" record says of a trained network, at the stem and the stages only, and the pool's ties.
 
-
-def untrained(coded: CodedNet, images: Images) -> dict:
-    """What a "sparsity" record says of a trained network, at the stem and the stages only, and the pool's ties."""
+    "arrays", of seed 0: input gradients of the first `shown` images.
+    """
     out = {}
     for mode in ("eval", "train"):
         found = activation_gradients(coded, images, training=mode == "train")
         last = {r["layer"].split(".")[0]: r for r in found}  # of a stage, its last block
         rows = [last[name] | {"layer": name} for name in (*STEM, *STAGES)]
         out[f"activation_{mode}"] = [{k: v for k, v in r.items() if not k.endswith("_std")} for r in rows]
-    return {"activation_n": len(images)} | out | {"pool": at_the_pool(coded, images)}
+    out |= {"pool": at_the_pool(coded, images), "arrays": _arrays(coded, images.first(shown), run, ("input",))}
+    return {"activation_n": len(images)} | out
 
 
-def record(kind: str, run: Run, coded: CodedNet, splits: dict[str, Images]) -> None:
-    """Measure one network on the first test images and append the record, for seed 0 with its arrays.
-
-    Raises ledger.LedgerError when the record exists, before its arrays are touched.
-    """
-    ledger.vacant(kind, run.name)
-    images, began = splits["test"].first(IMAGES), time.monotonic()
-    with torch.random.fork_rng():
-        torch.manual_seed(run.seed)  # rate coding draws its spikes
-        results = measure(coded, images) if kind == "trail" else untrained(coded, images)
-    origin = zoo.origin(coded, images)
-    if run.seed == 0:  # the figures that show single networks show this one
-        origin["arrays_sha256"] = _write_arrays(kind, run, coded, images.first(SHOWN))
-    ledger.append(kind, run, results, time.monotonic() - began, **origin)
-
-
-def _write_arrays(kind: str, run: Run, coded: CodedNet, images: Images) -> str:
-    """The .npz beside a record; returns its checksum."""
-    places = dict.fromkeys((*STEM, *BLOCK)) if kind == "trail" and run.skip == "sew" else ("input",)
-    file = ledger.path(kind, run.name).with_suffix(".npz")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with torch.random.fork_rng():
-        torch.manual_seed(run.seed)
-        np.savez_compressed(file, allow_pickle=False, **maps(coded, images, tuple(places)))
+def _arrays(coded: CodedNet, images: Images, run: Run, places: tuple[str, ...]) -> dict[str, np.ndarray] | None:
+    """`maps` of the shown images, for the record's seed 0: the figures that show single networks show this one."""
+    if run.seed:
+        return None
     keep_images(run.dataset, images)
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    with drawn_from(run.seed):  # rate coding draws its spikes
+        return maps(coded, images, places)
 
 
 def keep_images(dataset: str, images: Images) -> None:
@@ -178,43 +143,5 @@ def shown_images(dataset: str) -> tuple[np.ndarray, np.ndarray]:
         return found["x"], found["y"]
 
 
-def arrays(kind: str, name: str) -> dict[str, np.ndarray]:
-    """The arrays beside a record; raises LedgerError when they are absent or not the ones it names."""
-    file = ledger.path(kind, name).with_suffix(".npz")
-    expected = ledger.read(kind, name)["provenance"].get("arrays_sha256")
-    if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() != expected:
-        raise ledger.LedgerError(f"{kind}/{file.name} is absent or differs from the checksum in its record")
-    with np.load(file) as found:
-        return dict(found)
-
-
 def _round(value: float) -> float:
     return float(f"{value:.6g}")
-
-
-def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m snnpaper.measure.trail", description=__doc__.split("\n")[0])
-    parser.add_argument("names", nargs="*", metavar="RUN_NAME", help="networks of zoo/")
-    parser.add_argument("--untrained", action="store_true", help="the networks of these settings before training")
-    parser.add_argument("--profile", default="sweep", choices=PROFILES)
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    add_arguments(parser, leave_out=("seed",))
-
-    def work(args: argparse.Namespace) -> None:
-        if not args.names and not args.untrained:
-            parser.error("nothing to measure; allowed: RUN_NAME ..., --untrained")
-        for name in args.names:
-            run, coded = zoo.load(name)
-            record("trail", run, coded, data.load(run.dataset))
-        if args.untrained:
-            given = {f.name: getattr(args, f.name) for f in fields(Run) if f.name != "seed"}
-            for seed in args.seeds:
-                run, _ = parse({"profile": args.profile, "seed": seed} | given)
-                splits = data.load(run.dataset)
-                record("untrained", run, warmed(run, splits["train"]), splits)
-
-    command.run(parser, argv, work)
-
-
-if __name__ == "__main__":
-    main()

@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from .. import ledger
+from ..attacks.standard import EVAL
 from ..config import book
 from ..nets import pools
 from . import plots, tables
@@ -78,7 +79,7 @@ def table(frame: pd.DataFrame, below: str = "", raw: Iterable[str] = (), group: 
     return f'<table class="records"><thead>{lines[0]}</thead><tbody>{"".join(lines[1:])}</tbody></table>{below}'
 
 
-def threat_model(acc: pd.DataFrame, space: str, protocol: str = "sound", pair: tables.Pair = tables.PAIR) -> str:
+def threat_model(acc: pd.DataFrame, space: str, protocol: str = EVAL, pair: tables.Pair = tables.PAIR) -> str:
     """`tables.trade_off` of one threat model, grouped by network, and where it comes from."""
     acc = tables.of(acc, pair)
     text = tables.trade_off(acc, space, protocol, pair).reset_index()

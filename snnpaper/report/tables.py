@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from .. import ledger
+from ..attacks.standard import EVAL, Attack
 from ..config import Run
 from ..nets import data, pools
 from ..stats import FEW, one_run, over_seeds_and_images, wilson
@@ -19,6 +20,7 @@ PAIR: Pair = ("max", "avg")  # the paper's own; a contrast is of two pools by na
 CELL = ["dataset", "label", "width", "train_images", "epochs", "batch_size", "variant", "scale", "pool"]
 _MEASURED = ["space", "protocol", "method", "eps"]
 _COLUMNS = ["run", *CELL, "seed", "n", *_MEASURED, "accuracy", "low", "high", "correct"]
+PGD = Attack(space="spike").settings.name  # as published: the last iterate, steps of 0.01
 FIVE_SEEDS = 5  # fewer are marked indicative and enter no verdict
 
 
@@ -66,11 +68,11 @@ def accuracies() -> pd.DataFrame:
 def accuracies_of(run: Run, results: dict, trained: dict | None = None) -> pd.DataFrame:
     """One row per measurement of one network: clean, and each attack.
 
-    `results` is what `experiment.robustness` returns, `trained` its training record's, which has the clean
+    `results` is what `measure.robustness` gives, `trained` its training record's, which has the clean
     answers on all test images. Columns: run, the cell's columns, seed, n, space (or "clean"), protocol, method,
     eps (in 1/255), accuracy, low, high (95 % Wilson), correct (bool array over the images).
     """
-    clean = {"space": "clean", "protocol": "sound", "method": "clean", "eps": 0.0, "correct": results["clean_correct"]}
+    clean = {"space": "clean", "protocol": EVAL, "algorithm": "clean", "eps": 0.0, "correct": results["clean_correct"]}
     clean["n"] = results["n"]
     if trained and "test_correct" in trained:
         clean |= {"correct": trained["test_correct"], "n": trained["test_n"]}
@@ -79,7 +81,8 @@ def accuracies_of(run: Run, results: dict, trained: dict | None = None) -> pd.Da
         hits = ledger.unpack(a["correct"], a.get("n", results["n"]))
         low, high = wilson(int(hits.sum()), len(hits))
         head = {"run": run.name, **cell(run), "seed": run.seed, "n": len(hits)}
-        what = {k: a[k] for k in ("space", "protocol", "method")} | {"eps": round(255 * a["eps"])}
+        what = {k: a[k] for k in ("space", "protocol")} | {"method": a["algorithm"].lower()}
+        what |= {"eps": round(255 * a["eps"])}
         rows.append(head | what | {"accuracy": hits.mean(), "low": low, "high": high, "correct": hits})
     return pd.DataFrame(rows, columns=_COLUMNS)
 
@@ -144,7 +147,7 @@ def training() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def trade_off(frame: pd.DataFrame, space: str, protocol: str = "sound", pair: Pair = PAIR) -> pd.DataFrame:
+def trade_off(frame: pd.DataFrame, space: str, protocol: str = EVAL, pair: Pair = PAIR) -> pd.DataFrame:
     """The printed table of one threat space: clean and each attack, two pools side by side and their difference.
 
     Per cent: mean ± half-width of the 95 % interval over seeds and images; with fewer than FEW seeds the
@@ -197,8 +200,8 @@ def where(one) -> str:
 
 
 def attack_text(row) -> str:
-    """clean, FGSM 8/255 or PGD-7 8/255."""
-    return {"clean": "clean", "fgsm": f"FGSM {row['eps']}/255", "pgd": f"PGD-7 {row['eps']}/255"}[row["method"]]
+    """clean, FGSM 8/255 or PGD-7 (last iterate) 8/255."""
+    return {"clean": "clean", "fgsm": f"FGSM {row['eps']}/255", "pgd": f"{PGD} {row['eps']}/255"}[row["method"]]
 
 
 def accuracy_text(rows: pd.DataFrame) -> str:
@@ -227,7 +230,7 @@ def readings(frame: pd.DataFrame, pair: Pair = PAIR) -> list[str]:
             continue
         way = "is above" if d["difference"] > d["half"] else "cannot be told from"
         way = "is below" if d["difference"] < -d["half"] else way
-        what = "Clean" if d["space"] == "clean" else f"{attack_text(d)}, {d['space']} space, {d['protocol']} protocol"
+        what = "Clean" if d["space"] == "clean" else f"{attack_text(d)}, {d['space']} space, {d['protocol']}"
         size = interval_text(d["difference"], d["half"])
         where = f"{network_text(d)}, {data.TABLE[d['dataset']].label}, {d['seeds']} seeds, {d['n']:,} images"
         found.append(f"{what}: {one} {way} {other}, {size} points ({where}; {d['scale']} scale).")

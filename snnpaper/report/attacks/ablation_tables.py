@@ -9,42 +9,49 @@ import pandas as pd
 
 from ... import ledger, stats
 from ...config import Run
-from ...measure import ablation
 from ..tables import interval_text
 from .tables import records
 
-_TWIN = "smoothed twin"
+DERIVATIVES = {"weighted": "weighted BPDA", "smoothed": "smoothed BPDA", None: "the code itself"}
+WEIGHTED, SMOOTHED, CODE = DERIVATIVES.values()
+CLEAN, PGD = "none: clean", "PGD: random start, all pixels, any iterate"
+PLAIN, FULL = "all pixels, no momentum", "half of the pixels, momentum"  # FULL is level search's own
 CONTRASTS = {  # the attack that is replaced, and by which
-    "the smoothed twin for the weighted one, under PGD": ((ablation.PGD, "weighted twin"), (ablation.PGD, _TWIN)),
-    "the code itself for the smoothed twin, all pixels, no momentum": (
-        (ablation.PLAIN, _TWIN), (ablation.PLAIN, ablation.CODE)),
-    "the code itself for the smoothed twin, half of the pixels, momentum": (
-        (ablation.FULL, _TWIN), (ablation.FULL, ablation.CODE)),
-    "momentum and half of the pixels, with the smoothed twin": ((ablation.PLAIN, _TWIN), (ablation.FULL, _TWIN)),
-    "momentum and half of the pixels, with the code itself": (
-        (ablation.PLAIN, ablation.CODE), (ablation.FULL, ablation.CODE)),
-}  # fmt: skip
+    "the smoothed BPDA for the weighted one, under PGD": ((PGD, WEIGHTED), (PGD, SMOOTHED)),
+    "the code itself for the smoothed BPDA, all pixels, no momentum": ((PLAIN, SMOOTHED), (PLAIN, CODE)),
+    "the code itself for the smoothed BPDA, half of the pixels, momentum": ((FULL, SMOOTHED), (FULL, CODE)),
+    "momentum and half of the pixels, with the smoothed BPDA": ((PLAIN, SMOOTHED), (FULL, SMOOTHED)),
+    "momentum and half of the pixels, with the code itself": ((PLAIN, CODE), (FULL, CODE)),
+}
+
+
+def _optimiser(row: dict) -> str:
+    if row["algorithm"] == "PGD":
+        return PGD
+    return FULL if row["decay"] else PLAIN
 
 
 def _apart() -> pd.DataFrame:
-    """One row a network, optimiser and derivative of the "ablation" records: which images stand."""
+    """One row a network, optimiser and derivative of the "ablation" records: which images survive."""
     found = []
     for record in records("ablation"):
         run, n = Run.from_dict(record["config"]), record["results"]["n"]
         head = {"network": f"{run.pool}, seed {run.seed}, {n} images"}
-        for r in record["results"]["rows"]:
-            what = {k: r[k] for k in ("optimiser", "derivative")}
-            found.append(head | what | {"correct": ledger.unpack(r["correct"], n)})
+        rows = [(CLEAN, name, record["results"]["clean_correct"]) for name in DERIVATIVES.values()]
+        rows += [(_optimiser(r), DERIVATIVES[r["bpda"]], r["correct"]) for r in record["results"]["rows"]]
+        for optimiser, derivative, bits in rows:
+            what = {"optimiser": optimiser, "derivative": derivative}
+            found.append(head | what | {"correct": ledger.unpack(bits, n)})
     return pd.DataFrame(found, columns=["network", "optimiser", "derivative", "correct"])
 
 
 def taken_apart() -> pd.DataFrame:
-    """Level search taken apart: per cent standing, one row an optimiser and network, one column a derivative."""
+    """Level search taken apart: per cent robust, one row an optimiser and network, one column a derivative."""
     frame = _apart()
-    frame["standing"] = [f"{100 * c.mean():.0f}" for c in frame["correct"]]
-    wide = frame.pivot(index=["network", "optimiser"], columns="derivative", values="standing")
+    frame["robust"] = [f"{100 * c.mean():.0f}" for c in frame["correct"]]
+    wide = frame.pivot(index=["network", "optimiser"], columns="derivative", values="robust")
     order = list(dict.fromkeys(zip(frame["network"], frame["optimiser"], strict=True)))
-    columns = list(ablation.DERIVATIVES)
+    columns = list(DERIVATIVES.values())
     return wide.reindex(index=order, columns=columns).rename_axis(columns=None).fillna("–").reset_index()
 
 
@@ -56,7 +63,7 @@ def worth() -> pd.DataFrame:
     table: dict[str, dict[str, str]] = {}
     for network, what, weaker, stronger in _pairs():
         points = interval_text(*stats.over_seeds_and_images((weaker * 1.0 - stronger)[None]))
-        table.setdefault(what, {"fewer stand by (points)": what})[network] = points
+        table.setdefault(what, {"fewer survive by (points)": what})[network] = points
     return pd.DataFrame(table.values())
 
 
@@ -71,7 +78,7 @@ def largest() -> str:
 
 
 def _pairs() -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
-    """Network, contrast, and which images stand under the weaker and under the stronger attack."""
+    """Network, contrast, and which images survive the weaker and under the stronger attack."""
     for network, part in _apart().groupby("network", sort=False):
         stands = part.set_index(["optimiser", "derivative"])["correct"]
         for what, (weaker, stronger) in CONTRASTS.items():

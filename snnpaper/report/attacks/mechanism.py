@@ -11,9 +11,10 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
+from ...attacks.settings import Settings
 from ...config import Run
 from ..tables import PAIR
-from .tables import records
+from .tables import records, threat_of
 
 KNOWN = ["log l1", "log margin"]  # the radius of first-order theory is margin / norm; in octaves their difference
 SPARSITY = ["l0", "log effective", "l0 at pool"]
@@ -34,7 +35,8 @@ def images(threat: str, shown: Iterable[str] = PAIR) -> pd.DataFrame:
     frames = []
     for record in records("curve", shown):
         run, r = Run.from_dict(record["config"]), record["results"]
-        found, g = r["threats"][threat], {k: np.array(v) for k, v in r["gradient"].items()}
+        found = next(t for t in r["threats"] if threat_of(Settings.of(t, r["own"])) == threat)
+        g = {k: np.array(v) for k, v in r["gradient"].items()}
         radii, first = np.array([*found["radii"], 2 * found["radii"][-1]], float), np.array(found["first"])
         part = {"run": run.name, "pool": run.pool, "least": np.log2(radii[first])}
         part |= {"l0": g["l0"], "l0 at pool": g["l0_pool"]}

@@ -5,25 +5,27 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from ... import ledger
+from ...attacks.settings import Settings
 from ...config import Run
 from ...nets import pools
 from ...nets.data import TABLE
 from ...stats import over_seeds, over_seeds_and_images, wilson
 from ..tables import FIVE_SEEDS, PAIR, Pair, both_pools, cell, interval_text, minus, network_text
-from .budgets import NAMES, budget
 
 WORST = "worst case of all"
-_ROW = ["run", "label", "pool", "seed", "scale", "n", "space", "eps", "attack", "kind", "whole", "attacked", "correct",
-        "accuracy"]  # fmt: skip
+_ROW = ["run", "label", "pool", "seed", "scale", "n", "space", "eps", "attack", "kind", "budget", "whole", "attacked",
+        "correct", "accuracy"]  # fmt: skip
 _CURVE = ["run", "pool", "seed", "scale", "label", "threat", "radius", "accuracy", "correct", "low", "high",
           "n", "chance"]  # fmt: skip
 SHOWN = Run.make("cpu")  # whose records chapter 6 shows, of any seed; others stay in the ledger
-PLAIN = {"pixel": "PGD-7, weighted twin", "spike": "PGD-7"}  # what is usually reported
+SHORT = Settings("PGD", steps=7, iterate="any")
+PLAIN = {"pixel": replace(SHORT, bpda="weighted").name, "spike": SHORT.name}  # as is usually reported, but any iterate
 
 
 def records(kind: str, shown: Iterable[str] = PAIR) -> list[dict]:
@@ -35,23 +37,45 @@ def records(kind: str, shown: Iterable[str] = PAIR) -> list[dict]:
 def rows(shown: Iterable[str] = PAIR) -> pd.DataFrame:
     """One row a network of these pools, battery and attack; also "clean" and WORST.
 
-    Columns: run, label, pool, seed, scale, n, space, eps (1/255), attack, kind, whole, attacked (bool
+    Columns: run, label, pool, seed, scale, n, space, eps (1/255), attack, kind, budget, whole, attacked (bool
     array), correct (bool array; for attacks that saw only some images, among those), accuracy (nan for these).
     """
     found = []
     for record in records("attacks", shown):
-        run, n = Run.from_dict(record["config"]), record["results"]["n"]
+        run, n, own = Run.from_dict(record["config"]), record["results"]["n"], record["results"]["own"]
         for b in record["results"]["batteries"]:
             head = {"run": run.name, "label": run.label, "pool": run.pool, "seed": run.seed, "scale": run.scale, "n": n}
             head |= {"space": b["space"], "eps": round(255 * b["eps"], 2)}
-            everyone = ledger.pack(np.ones(n, bool))
-            ends = [("clean", "clean", b["clean"]), (WORST, "worst", b["standing"])]
-            listed = [{"name": k, "kind": v, "whole": True, "attacked": everyone, "correct": c} for k, v, c in ends]
-            for a in [listed[0], *b["attacks"], listed[1]]:
+            everyone = {"whole": True, "attacked": ledger.pack(np.ones(n, bool))}
+            clean, worst = (
+                ({"attack": name, "kind": kind, "budget": ""}, everyone | {"correct": b[key]})
+                for name, kind, key in (("clean", "clean", "clean"), (WORST, "worst", "robust"))
+            )
+            named = [(Settings.of(a, own), a) for a in b["attacks"]]
+            made = [({"attack": s.name, "kind": s.kind, "budget": s.budget}, a) for s, a in named]
+            for row, a in [clean, *made, worst]:
                 attacked, correct = (ledger.unpack(a[k], n) for k in ("attacked", "correct"))
-                row = {"attack": a["name"], "kind": a["kind"], "whole": a["whole"], "attacked": attacked}
-                found.append(head | row | {"correct": correct, "accuracy": correct.mean() if a["whole"] else math.nan})
+                row |= {"whole": a["whole"], "attacked": attacked, "correct": correct}
+                found.append(head | row | {"accuracy": correct.mean() if a["whole"] else math.nan})
     return pd.DataFrame(found, columns=_ROW)
+
+
+def few_left(frame: pd.DataFrame) -> list[str]:
+    """How much the costly rows of `rows` had to do: sentences on the black boxes, and on SA-PGD with ASSG."""
+    said = []
+    for what, part in (
+        ("The black-box attacks", frame[frame["kind"] == "black box"]),
+        ("SA-PGD with ASSG", frame[frame["attack"].str.contains("ASSG") & (frame["space"] == "spike")]),
+    ):
+        if len(part):
+            seen = [int(a.sum()) for a in part["attacked"]]
+            fooled = sum(int((a & ~c).sum()) for a, c in zip(part["attacked"], part["correct"], strict=True))
+            where = " in spike space" if part["kind"].iloc[0] == "gradient" else ""
+            said.append(
+                f"{what} saw at most {max(seen)} images of a network, those that everything before had left, and "
+                f"fooled {fooled} of {sum(seen)}{where}."
+            )
+    return said
 
 
 def setting(frame: pd.DataFrame) -> str:
@@ -66,28 +90,27 @@ def setting(frame: pd.DataFrame) -> str:
     return f"{what}; {networks}; the first {images} test images"
 
 
-def shown(frame: pd.DataFrame, command: str) -> str:
-    """A table as HTML; without records the command that makes them."""
-    missing = f"<p>Not recorded yet: <code>python -m {html.escape(command)}</code> makes the records.</p>"
+def shown(frame: pd.DataFrame, kind: str) -> str:
+    """A table as HTML; without records the command that makes them, of this kind."""
+    missing = f"<p>Not recorded yet: <code>snnpaper measure {html.escape(kind)} RUN</code> makes the records.</p>"
     return frame.to_html(index=False) if len(frame) else missing
 
 
 def per_attack(frame: pd.DataFrame, space: str, eps: float) -> pd.DataFrame:
-    """The printed table of one battery: per cent standing under each attack alone, mean over seeds, by pool.
+    """The printed table of one battery: per cent robust under each attack alone, mean over seeds, by pool.
 
-    An attack that saw only what was still standing shows how many of these it fooled, summed over seeds.
+    An attack that saw only what was still robust shows how many of these it fooled, summed over seeds.
     """
     part = frame[(frame["space"] == space) & (frame["eps"] == eps)]
     table, names = [], pools.ordered(frame["pool"]) or list(PAIR)
     for attack, here in part.groupby("attack", sort=False):
-        row = {"attack": attack, "kind": here["kind"].iloc[0], "budget": budget(attack)}
+        row = {"attack": attack, "kind": here["kind"].iloc[0], "budget": here["budget"].iloc[0]}
         for pool in names:
             row[pool] = _cell(here[here["pool"] == pool])
         table.append(row)
     order = {"clean": -1, WORST: 1}
     table.sort(key=lambda r: order.get(r["attack"], 0))
-    found = pd.DataFrame(table, columns=["attack", "kind", "budget", *names])
-    return found.replace({"attack": NAMES})
+    return pd.DataFrame(table, columns=["attack", "kind", "budget", *names])
 
 
 def _cell(here: pd.DataFrame) -> str:
@@ -123,11 +146,19 @@ def paired(frame: pd.DataFrame, pair: Pair = PAIR) -> pd.DataFrame:
     return pd.DataFrame(table, columns=["space", "eps", "attack", "seeds", "n", *pair, "difference", "half"])
 
 
+def threat_of(settings: Settings) -> str:
+    """How pages name a threat of the "curve" records: "spike, PGD-20 (any iterate)"."""
+    return settings.name if settings.algorithm == "bit flips" else f"{settings.space}, {settings.name}"
+
+
+FOLLOW = Settings("PGD", "pixel", steps=20, iterate="any", bpda="weighted")
+PIXEL_PGD, SPIKE_PGD = threat_of(FOLLOW), threat_of(replace(FOLLOW, space="spike", bpda=None))
+LEVELS, FLIPS = threat_of(Settings("level search", "pixel", steps=20)), threat_of(Settings("bit flips", "spike"))
 # What of the curves the answer speaks of: the same images and radius under two attacks, and the two spike spaces.
 ASKED = (
-    *((f"pixel, {attack}", k) for k in (1, 8) for attack in ("PGD-20, weighted twin", "level search")),
-    *(("spike, PGD-20", k) for k in (4, 8)),
-    *(("bit flips", k) for k in (8, 32)),
+    *((threat, k) for k in (1, 8) for threat in (PIXEL_PGD, LEVELS)),
+    *((SPIKE_PGD, k) for k in (4, 8)),
+    *((FLIPS, k) for k in (8, 32)),
 )
 
 
@@ -159,7 +190,7 @@ def answer(found: pd.DataFrame) -> list[str]:
         chance = max(worst[list(PAIR)]) < 1 / TABLE[SHOWN.dataset].classes
         left = "below chance for both pools" if chance else _reading(worst)
         said.append(
-            f"{space} space, {eps:g}/255: PGD-7 leaves {_two(plain)}, "
+            f"{space} space, {eps:g}/255: {PLAIN[space]} leaves {_two(plain)}, "
             f"{interval_text(plain['difference'], plain['half'])} points apart; the worst case of all attacks "
             f"leaves {_two(worst, named=False)}, "
             f"{interval_text(worst['difference'], worst['half'])} points apart: {left} "
@@ -171,8 +202,8 @@ def answer(found: pd.DataFrame) -> list[str]:
 def answer_on_curves(found: pd.DataFrame) -> list[str]:
     """The same from `advantage_on_curves`: one sentence a threat and radius."""
     return [
-        f"{d['space']}, {d['eps']:g}{' flips' if d['space'] == 'bit flips' else '/255'}: {_two(d)} "
-        f"stand, {interval_text(d['difference'], d['half'])} points apart: "
+        f"{d['space']}, {d['eps']:g}{' flips' if d['space'] == FLIPS else '/255'}: {_two(d)} "
+        f"survive, {interval_text(d['difference'], d['half'])} points apart: "
         f"{_reading(d)} ({int(d['n'])} images, {int(d['seeds'])} seed{'s' * int(d['seeds'] > 1)})."
         for _, d in found.iterrows()
     ]
@@ -200,7 +231,7 @@ def outsider() -> pd.DataFrame:
             o = b["outsider"]
             lowered = 100 * max(o["fooled"].values(), default=0) / n
             table.append({"pool": run.pool, "seed": run.seed, "space": b["space"], "eps": f"{255 * b['eps']:g}/255",
-                          "images": n, "standing": o["attacked"], "lowered by (points)": lowered})  # fmt: skip
+                          "images": n, "robust before it": o["attacked"], "lowered by (points)": lowered})  # fmt: skip
     return pd.DataFrame(table)
 
 
@@ -213,11 +244,12 @@ def curves(shown: Iterable[str] = PAIR) -> pd.DataFrame:
     table = []
     for record in records("curve", shown):
         run = Run.from_dict(record["config"])
-        for threat, least in record["results"]["threats"].items():
+        for least in record["results"]["threats"]:
+            threat = threat_of(Settings.of(least, record["results"]["own"]))
             first, n = np.array(least["first"]), len(least["first"])
-            standing = [(0, first != -2)]
-            standing += [(r, (first == -1) | (first > i)) for i, r in enumerate(least["radii"])]
-            for radius, hits in standing:
+            robust = [(0, first != -2)]
+            robust += [(r, (first == -1) | (first > i)) for i, r in enumerate(least["radii"])]
+            for radius, hits in robust:
                 low, high = wilson(int(hits.sum()), n)
                 head = {"run": run.name, "pool": run.pool, "seed": run.seed, "scale": run.scale}
                 head |= {"label": run.label, "threat": threat}

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from ... import ledger
+from ...attacks.standard import EVAL, TRAIN
 from ...stats import FEW, over_seeds
 from .. import tables
 from ..attacks import tables as attacked
@@ -133,9 +134,9 @@ def _pool_claims(found: pd.DataFrame, acc: pd.DataFrame, learned: pd.DataFrame) 
     pgd = here["method"] == "pgd"
     sparser = _by_cell(tables.published(at_input), "0", -1)
     cases = [("Max pooling makes the input gradient sparser", "sparsity at the input, max minus avg", sparser)]
-    for space, protocol in (("spike", "published"), ("spike", "sound"), ("pixel", "sound")):
+    for space, protocol in (("spike", TRAIN), ("spike", EVAL), ("pixel", EVAL)):
         part = here[pgd & (here["space"] == space) & (here["protocol"] == protocol)]
-        cases.append((_HARDER, f"PGD-7 8/255, {space} space, {protocol} protocol, max minus avg", _attacked(part)))
+        cases.append((_HARDER, f"{tables.PGD} 8/255, {space} space, {protocol}, max minus avg", _attacked(part)))
     cases += [
         (_WORSE, "test accuracy, avg minus max", _attacked(here[here["space"] == "clean"], -1)),
         (_WORSE, "gap between train and test accuracy, max minus avg", _by_cell(gap, "gap", 1)),
@@ -169,9 +170,9 @@ def _worst_claims() -> list[dict]:
 def _depth_claims(acc: pd.DataFrame) -> list[dict]:
     """50 against 18 layers, everything else alike, both pools together, paired by pool and seed."""
     rows, here = [], tables.published(acc)
-    spike = (here["space"] == "spike") & (here["method"] == "pgd") & (here["protocol"] == "sound")
+    spike = (here["space"] == "spike") & (here["method"] == "pgd") & (here["protocol"] == EVAL)
     for quantity, part, sign in (
-        ("PGD-7 8/255, spike space, sound protocol, 50 minus 18 layers", here[spike], 1),
+        (f"{tables.PGD} 8/255, spike space, {EVAL}, 50 minus 18 layers", here[spike], 1),
         ("clean accuracy, 18 minus 50 layers", here[here["space"] == "clean"], -1),
     ):
         claim = "Depth: more robust, less accurate"

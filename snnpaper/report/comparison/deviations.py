@@ -1,71 +1,19 @@
-"""What the published code's habits change, one at a time: one record of kind "deviations" per network.
-
-python -m snnpaper.report.comparison.deviations RUN_NAME ...      (networks of zoo/ by name)
-
-The published protocol attacks in train mode and keeps the BatchNorm statistics of the attacked batches. A
-"robustness" record has both ends (sound, published); this one has the step between: gradients in train
-mode, accuracy with the statistics of training.
-"""
+"""Where the paper, its public code and this project differ, and what each difference changes."""
 
 from __future__ import annotations
 
-import copy
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 
-from ... import command, ledger, zoo
-from ...attacks.standard import Attack
+from ... import ledger
+from ...attacks.standard import EVAL, TRAIN
 from ...config import Run
-from ...measure.experiment import ATTACKED_IMAGES
-from ...nets import data
-from ...nets.coded import CodedNet, correct
-from ...nets.data import Images
 from ...stats import over_seeds
 from .. import gaps, tables
-
-EPS = 8 / 255
-_BATCH = 16  # as published: in train mode the batch is part of the attack
-
-
-def measure(coded: CodedNet, images: Images) -> dict:
-    """Which images survive train-mode FGSM and PGD-7 under the network's own statistics; and, for average
-    pooling, which are classified correctly when the pool treats its padding the other way."""
-    rows = []
-    for method in ("fgsm", "pgd"):
-        hits = train_mode_attack(coded, images, Attack(space="spike", method=method, eps=EPS, protocol="published"))
-        rows.append({"method": method, "accuracy": hits.float().mean().item(), "correct": ledger.pack(hits)})
-    out = {"n": len(images), "eps": EPS, "train mode": rows}
-    if isinstance(coded.net.maxpool, torch.nn.AvgPool2d):
-        other = copy.deepcopy(coded)
-        other.net.maxpool.count_include_pad = not coded.net.maxpool.count_include_pad
-        hits = correct(other, images)
-        out |= {"other_padding_accuracy": hits.float().mean().item(), "other_padding_correct": ledger.pack(hits)}
-    return out
-
-
-def train_mode_attack(coded: CodedNet, images: Images, attack: Attack, seed: int = 0) -> Tensor:
-    """Bool [N]: still correct in eval mode, after an attack that saw a copy of it in train mode.
-
-    Raises ValueError for an attack by another protocol than the published one.
-    """
-    if attack.protocol != "published":
-        raise ValueError(f"protocol is {attack.protocol!r}; allowed: published, which attacks in train mode")
-    attacked, own, hits = copy.deepcopy(coded), coded.threat("spike"), []
-    model = attacked.threat("spike")
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        for x, y in zip(images.x.split(_BATCH), images.y.split(_BATCH), strict=True):
-            adversarial = attack.on(model)(model.inputs(x), y)
-            with torch.no_grad():
-                hits.append(own(adversarial).argmax(1) == y)
-    return torch.cat(hits).cpu()
-
+from ..tables import PGD
 
 # What differs between what we could read of the paper, its code and this project; `effects` has the measured keys.
 DEVIATIONS = (
@@ -87,9 +35,6 @@ DEVIATIONS = (
 )  # fmt: skip
 
 
-# ---- what the records say ----------------------------------------------------------------------------
-
-
 def effects() -> pd.DataFrame:
     """One row per deviation, quantity, cell and pool that is measured: how much it changes, in points.
 
@@ -98,10 +43,10 @@ def effects() -> pd.DataFrame:
     acc = tables.published(tables.accuracies())
     pgd = acc[(acc["method"] == "pgd") & (acc["space"] == "spike")]
     own = {r["name"]: r["results"] for r in ledger.records("deviations")}
-    between = {name: next(x["accuracy"] for x in r["train mode"] if x["method"] == "pgd") for name, r in own.items()}
+    between = {name: next(x["accuracy"] for x in r["train mode"] if x["algorithm"] == "PGD") for name, r in own.items()}
     sound, published, six = (
         pgd[(pgd["protocol"] == protocol) & (pgd["eps"] == eps)].set_index("run")["accuracy"]
-        for protocol, eps in (("sound", 8), ("published", 8), ("published", 6))
+        for protocol, eps in ((EVAL, 8), (TRAIN, 8), (TRAIN, 6))
     )
     pixel = acc[(acc["method"] == "pgd") & (acc["space"] == "pixel") & (acc["eps"] == 8)].set_index("run")["accuracy"]
     clean = acc[acc["space"] == "clean"].set_index("run")["correct"]
@@ -109,10 +54,10 @@ def effects() -> pd.DataFrame:
     curves = {name: [c["validation_accuracy"] for c in r["curves"]] for name, r in learned.items()}
     attacked = pgd.groupby("run")["n"].min()
     cases: list[tuple[str, str, Callable[[str], float]]] = [
-        ("space", "PGD-7 8/255 accuracy, sound protocol, spike minus pixel space", lambda r: sound[r] - pixel[r]),
-        ("train mode", "PGD-7 8/255 accuracy, gradients in train minus in eval mode", lambda r: between[r] - sound[r]),
+        ("space", f"{PGD} 8/255 accuracy, {EVAL}, spike minus pixel space", lambda r: sound[r] - pixel[r]),
+        ("train mode", f"{PGD} 8/255 accuracy, gradients in train minus in eval mode", lambda r: between[r] - sound[r]),
         ("statistics", "the same, statistics of attacked batches minus own", lambda r: published[r] - between[r]),
-        ("eps", "PGD-7 accuracy, published protocol, 6/255 minus 8/255", lambda r: six[r] - published[r]),
+        ("eps", f"{PGD} accuracy, {TRAIN}, 6/255 minus 8/255", lambda r: six[r] - published[r]),
         ("selection", "validation accuracy, best minus last epoch", lambda r: max(curves[r]) - curves[r][-1]),
         ("padding", "clean accuracy, padding left out minus counted, same weights",
          lambda r: own[r]["other_padding_accuracy"] - clean[r][: own[r]["n"]].mean()),
@@ -162,7 +107,7 @@ def _retrained() -> list[dict]:
         both = [name for name, changed in other.items() if changed in runs and changed != name]
         for what, space, method in (
             ("clean accuracy", "clean", "clean"),
-            ("PGD-7 8/255 in pixel space", "pixel", "pgd"),
+            (f"{PGD} 8/255 in pixel space", "pixel", "pgd"),
         ):
             rule = (acc["space"] == space) & (acc["method"] == method) & acc["eps"].isin([0, 8])
             accuracy = acc[rule].set_index("run")["accuracy"]
@@ -181,7 +126,7 @@ def missing() -> pd.DataFrame:
     for key in ("train mode", "statistics"):
         if (key, tables.PAIR[0]) not in done:
             run = Run.make("cpu")
-            call = f"python -m snnpaper.report.comparison.deviations {run.name}"
+            call = f"snnpaper measure deviations {run.name}"
             rows.append(
                 {"key": key, "command": call, "cost": "some minutes" if run.name in names else "after its training"}
             )
@@ -191,22 +136,3 @@ def missing() -> pd.DataFrame:
             if (key, pool) not in done and run.pool == pool:
                 rows.append({"key": key, "command": gaps.command(run), "cost": gaps.time_text(run)})
     return pd.DataFrame(rows, columns=["key", "command", "cost"])
-
-
-# ---- making a record ---------------------------------------------------------------------------------
-
-
-def record(name: str) -> None:
-    """Measure a network of zoo/ on the images of its robustness record and append the record."""
-    run, coded = zoo.load(name)
-    images, began = data.load(run.dataset)["test"].first(ATTACKED_IMAGES), time.monotonic()
-    results = measure(coded, images)
-    ledger.append("deviations", run, results, time.monotonic() - began, **zoo.origin(coded, images))
-
-
-def main(argv: list[str] | None = None) -> None:
-    command.over_networks("snnpaper.report.comparison.deviations", __doc__, "deviations", record, argv)
-
-
-if __name__ == "__main__":
-    main()

@@ -32,7 +32,7 @@ def failures() -> pd.DataFrame:
         for c, part in _cells(under):
             before = [clean[r["run"]][: r["n"]].mean() for _, r in part.iterrows()]  # the attacked images are the first
             lost = 100 * (1 - part["accuracy"].to_numpy() / before)
-            what = f"share of the clean accuracy lost (%), {space} space, {protocol} protocol"
+            what = f"share of the clean accuracy lost (%), {space} space, {protocol}"
             rows.append(_mark("more than 70 % lost under PGD", what, c, part, lost, above=70))
     at = found[(found["place"] == "input") & (found["mode"] == "eval")]
     before = at[at["state"] == "untrained"].groupby(["dataset", "label", "width", "variant", "pool"])["norm"].mean()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ...attacks.standard import EVAL, TRAIN
 from ...nets import data, pools
 from ...stats import FEW
 from ..plots import COLOURS, panels, pool_style
@@ -12,9 +13,9 @@ from ..tables import attack_text, network_text
 
 # One panel each: a threat model never shares an axis with another.
 SPACES = {
-    ("spike", "published"): "spike space, published protocol",
-    ("spike", "sound"): "spike space, sound protocol",
-    ("pixel", "sound"): "pixel space, sound protocol",
+    ("spike", TRAIN): f"spike space, {TRAIN}",
+    ("spike", EVAL): f"spike space, {EVAL}",
+    ("pixel", EVAL): f"pixel space, {EVAL}",
 }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from ...attacks.standard import EVAL, TRAIN
 from ...config import book
 from ...nets import data, pools
 from ...stats import FEW, one_run, over_seeds, over_seeds_and_images
@@ -104,7 +105,7 @@ def comparisons(values: Path | None = None) -> pd.DataFrame:
     record of ours has one row that says so.
     """
     known, acc = paper_values(values), tables.published(tables.accuracies())
-    published = (acc["space"] == "spike") & (acc["protocol"] == "published")
+    published = (acc["space"] == "spike") & (acc["protocol"] == TRAIN)
     select = {"clean": acc["space"] == "clean"}
     select |= {method: published & (acc["method"] == method) for method in ("fgsm", "pgd")}
     rows: list[dict] = []
@@ -182,7 +183,7 @@ def _pool_density() -> pd.DataFrame:
     """Gradient density at the pool's input, eval mode, of the trained published networks."""
     found = densities.frame()
     at = found[(found["state"] == "trained") & (found["mode"] == "eval") & (found["place"] == "sn1")]
-    return tables.published(at).assign(space="gradient at the pool's input", protocol="sound", method="clean", eps=0)
+    return tables.published(at).assign(space="gradient at the pool's input", protocol=EVAL, method="clean", eps=0)
 
 
 def _each(
@@ -209,7 +210,7 @@ def _each(
         if cell["space"] != "clean":
             where += f"; {cell['space']}" + (" space" if cell["space"] in ("pixel", "spike") else "")
         if cell["method"] != "clean":
-            where += f", {tables.attack_text(cell)}, {cell['protocol']} protocol"
+            where += f", {tables.attack_text(cell)}, {cell['protocol']}"
         low, high = _range(entry["value"])
         word = (
             ""

@@ -162,7 +162,7 @@ def _alike(run: Run, wanted: Run, state: str) -> bool:
 def _missing(wanted: Run, state: str) -> dict[str, str]:
     if state == "trained":
         return {"command": gaps.command(wanted), "cost": gaps.time_text(wanted)}
-    call = gaps.command(wanted).replace("snnpaper train", "snnpaper.measure.trail --untrained")
+    call = gaps.command(wanted).replace("snnpaper train", "snnpaper measure untrained")
     return {"command": call, "cost": "under a minute"}
 
 
