@@ -42,13 +42,13 @@ def events_needed(
     generator: torch.Generator | None = None,
     batch_size: int = 50,
 ) -> tuple[Tensor, Tensor]:
-    """How many moves fool each recording: int64 [N], the first of 0 and `budgets` that does, -1 for none; and what does.
+    """How many moves fool each recording, int64 [N]: the first of 0 and `budgets` that does, or -1; and what does.
 
     `model` maps frames x [N,T*2,H,W], counts divided by 255, to logits. Each budget goes on from the one before: the
     moves that raise the cross-entropy most, to first order, and one move at most from each entry in a step. With a
     `generator`, the moves are drawn at random instead. Raises ValueError for a kind other than add, remove, shift.
     """
-    if not kinds or (unknown := set(kinds) - set(KINDS)):
+    if not kinds or set(kinds) - set(KINDS):
         raise ValueError(f"kinds are {', '.join(kinds) or 'none'}; allowed: {', '.join(KINDS)}")
     parts = zip(x.split(batch_size), y.split(batch_size), strict=True)
     found = [_batch(model, (MOST * a).round(), b, budgets, kinds, generator) for a, b in parts]

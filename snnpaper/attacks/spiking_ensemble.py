@@ -32,7 +32,7 @@ def stages(coded: CodedNet, space: str, eps: float, sources: dict[str, CodedNet]
     `sweep` every other backward pass is tried on every image, else only on those not yet fooled. The names are
     those of the records, which call a BPDA surrogate a twin.
     """
-    pixel = space == "pixel"
+    pixel = space == "pixel" and coded.coding != "frames"  # whose one BPDA surrogate is in the model
     plain, *costly = _split(generic(eps, coded.classes, restarts=2))
     short, by = pgd(eps, SHORT), partial(coded.threat, "pixel")
     rows = [on(by("weighted"), s, ", weighted twin") if pixel and s.kind == "gradient" else s for s in plain]

@@ -1,4 +1,4 @@
-"""A coded network: uint8 image or event frames -> spikes -> logits, in one object; and what an adversary may perturb of it."""
+"""A coded network: image or event frames -> spikes -> logits, in one object; and what an adversary may perturb."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a uint8 image to a spike train, or from event frames to time steps, and the BPDA surrogates that let an attack's gradient pass through.
+"""From a uint8 image or event frames to a spike train, and the BPDA surrogates that let a gradient pass through.
 
 Phase coding of u/256 with K = 8 phases is the image's bit planes, most significant first
 (Kim et al. 2018, doi 10.1016/j.neucom.2018.05.087); with T = 10 the planes 9 and 10 repeat 1 and 2.

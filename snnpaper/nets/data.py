@@ -175,7 +175,7 @@ class Dataset:
     and `test` count its images; `flips` says whether a mirrored image is one of its class; `read` returns the images
     to train and validate on and those to test on; `places` are where they may lie under `root()`, none for what comes
     along; `demo` marks what is only a demonstration. A data set of events has that many `frames` a recording: counts
-    from 0 to 255, so that a perturbation of k/255 is of k events in every entry. `about` says whence it is and how split.
+    from 0 to 255, so that a perturbation of k/255 is of k events in every entry. `about`: its source and split.
     """
 
     label: str
@@ -203,15 +203,15 @@ TABLE: dict[str, Dataset] = {
                         ("cifar-100-python",)),
     "cifar10dvs": Dataset(
         "CIFAR10-DVS", 10, (2, 48, 48), 8_000, 1_000, 1_000, False, _cifar10dvs, ("CIFAR10DVS",), frames=10,
-        about="`snnpaper fetch cifar10dvs` downloads it where there is a network; elsewhere put the ten folders of AEDAT "
-        "files (airplane/cifar10_airplane_0.aedat ...) into CIFAR10DVS/ under SNNPAPER_DATA. No split is official: the "
-        "first 100 of each class test (SpikingJelly's CIFAR10DVSTEBNSplit, on which accuracy is higher than on a random "
-        "split). Frames are equal spans of time on a 48x48 grid of the 128x128 sensor."),
+        about="`snnpaper fetch cifar10dvs` downloads it where there is a network; elsewhere put the ten folders of "
+        "AEDAT files (airplane/cifar10_airplane_0.aedat ...) into CIFAR10DVS/ under SNNPAPER_DATA. No split is "
+        "official: the first 100 of each class are for testing (SpikingJelly's CIFAR10DVSTEBNSplit, on which accuracy "
+        "is higher than on a random split). Frames are equal spans of time on a 48x48 grid of the 128x128 sensor."),
     "cifar10sim": Dataset(
         "CIFAR-10, simulated events", 10, (2, 48, 48), 8_000, 1_000, 1_000, False, _cifar10sim,
         ("cifar-10-batches-py",), frames=10,
-        about="Simulated by this project after CIFAR10-DVS's recording protocol from CIFAR-10's first 9,000 training and "
-        "1,000 test images; made at first use and kept in cifar10sim/ under SNNPAPER_DATA."),
+        about="Simulated by this project after CIFAR10-DVS's recording protocol from CIFAR-10's first 9,000 training "
+        "and 1,000 test images; made at first use and kept in cifar10sim/ under SNNPAPER_DATA."),
     "nmnist": Dataset(
         "N-MNIST, 1,100 recordings", 10, (2, 34, 34), 800, 200, 100, False, _nmnist, ("nmnist_small.npz", "N-MNIST"),
         frames=10,

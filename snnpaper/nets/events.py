@@ -71,7 +71,7 @@ def write_aedat(path: Path, events: Events) -> None:
 
 
 def read_bin(path: Path) -> Events:
-    """The events of an N-MNIST file, five bytes each: x, y, then polarity in the top bit of 24 and the time in the rest.
+    """The events of an N-MNIST file, five bytes each: x, y, then 24 bits with the polarity on top of the time.
 
     Raises EventFileError for an empty file, one that is cut off, and one with pixels outside 34x34.
     """
