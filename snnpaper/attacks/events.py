@@ -118,12 +118,12 @@ def spend(budget: int, kinds: Sequence[str] = KINDS) -> Find:
     return lambda model, x, y: events_needed(model, x, y, steps, kinds)[1]
 
 
-def scatter(budget: int, kinds: Sequence[str] = KINDS, draws: int = DRAWS) -> Find:
-    """The first of `draws` sets of random moves that fools; the rest hold their last."""
+def scatter(budget: int, kinds: Sequence[str] = KINDS) -> Find:
+    """The first of DRAWS sets of random moves that fools; the rest hold their last."""
 
     def find(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         found, left = x.clone(), torch.arange(len(x), device=x.device)
-        for seed in range(draws):
+        for seed in range(DRAWS):
             generator = torch.Generator().manual_seed(seed)
             needed, found[left] = events_needed(model, x[left], y[left], (budget,), kinds, generator)
             left = left[needed < 0]
