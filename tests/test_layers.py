@@ -29,8 +29,9 @@ MAY = {
 }
 # What nothing in the package may import: who calls is on top.
 TOP = {"__main__", "__init__", "cli"}
-# Two exceptions: pools and data sets are tables that a run's names are checked against, and they import nothing of
-# ours but what reads their files and windows (see the last test but one); and what makes a record in report/ is still to move to measure/.
+# Two exceptions: pools and data sets are tables that a run's names are checked against, and they import nothing of ours
+# but windows and what reads their files (see the last test but one); and what makes a record in report/ is still to
+# move to measure/.
 EXCEPTIONS = {("config", "nets"), ("report", "command")}
 
 
