@@ -114,9 +114,9 @@ from snnpaper.stats import wilson
 # cost of what is not.
 
 # %% tags=["nbval-ignore-output"]
-grid = pd.DataFrame([{"block": c.block, "profile": c.profile, "absent": c.absent} for c in campaign.cells()])
-plan = grid.groupby(["block", "profile"], sort=False).agg(cells=("absent", "size"), absent=("absent", "sum"))
-HTML(plan.reset_index().rename(columns={"absent": "of these, data absent"}).to_html(index=False))
+grid = pd.DataFrame([{"block": c.block, "profile": c.profile, "events": c.run.coding == "frames"} for c in campaign.cells()])
+plan = grid.groupby(["block", "profile"], sort=False).agg(cells=("events", "size"), events=("events", "sum"))
+HTML(plan.reset_index().rename(columns={"events": "of these, event data"}).to_html(index=False))
 
 # %% [markdown]
 # Each cell is trained, measured on the whole test split, and attacked on its first 1,000 images.

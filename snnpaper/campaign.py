@@ -37,21 +37,11 @@ class Cell:
 
     @property
     def run(self) -> Run:
-        """Raises ValueError where the data set cannot be trained on yet, as `absent` says."""
         return Run.make(self.profile, **dict(self.changes))
 
     @property
-    def absent(self) -> bool:
-        """Whether it is of a data set that is in the table but that this version cannot read."""
-        entry = data.TABLE.get(str(dict(self.changes).get("dataset")))
-        return entry is not None and entry.read is None
-
-    @property
     def name(self) -> str:
-        if not self.absent:
-            return self.run.name
-        like = Run.make(self.profile, **dict(self.changes) | {"dataset": "cifar10"})
-        return like.name.replace("cifar10", str(dict(self.changes)["dataset"]), 1).removesuffix(f"-{like.hash}")
+        return self.run.name
 
     @property
     def command(self) -> str:
@@ -66,7 +56,7 @@ class Cell:
 
     def missing(self) -> list[str]:
         """The kinds of record this cell lacks."""
-        return ["train", *self.kinds] if self.absent else experiment.missing(self.run, self.kinds)
+        return experiment.missing(self.run, self.kinds)
 
     def trains_beside(self, other: Cell) -> bool:
         """Whether it can be trained at once with another: of one data set, and rate coding draws from one stream."""
@@ -146,7 +136,7 @@ def run(
     chosen = cells(grid, block)
     ledger.provenance()  # before anything on disk can change under a long run
     deadline = time.monotonic() + 60 * budget_minutes
-    todo = [c for c in chosen if not c.absent and not c.failed and c.missing()]
+    todo = [c for c in chosen if not c.failed and c.missing()]
     for dataset in sorted({c.run.dataset for c in todo if not data.available(c.run.dataset)}):
         say(f"{dataset} is not on disk and its cells are skipped; python -m snnpaper fetch {dataset}")
     todo = [c for c in todo if data.available(c.run.dataset)]
@@ -179,8 +169,8 @@ def run(
 
 
 def finished(chosen: list[Cell]) -> bool:
-    """Whether nothing is left of these cells, but what failed or lacks data."""
-    return not any(c.missing() for c in chosen if not c.absent and not c.failed)
+    """Whether nothing is left of these cells, but what failed."""
+    return not any(c.missing() for c in chosen if not c.failed)
 
 
 def rendered(run: Run) -> str:
@@ -235,8 +225,6 @@ def status(grid: Path = GRID) -> str:
 
 
 def _line(cell: Cell, records: dict[str, dict]) -> str:
-    if cell.absent:
-        return f"{cell.name:46} data absent"
     if cell.failed:
         return f"{cell.name:46} {cell.run.scale:8} failed: {ledger.read('failed', cell.name)['results']['reason']}"
     missing = cell.missing()

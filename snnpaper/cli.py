@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _add_fetch(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("dataset", choices=[name for name, entry in data.TABLE.items() if entry.read and entry.folder])
+    parser.add_argument("dataset", choices=[name for name, entry in data.TABLE.items() if entry.places])
 
     def work(args: argparse.Namespace) -> None:
         splits = data.load(args.dataset)

@@ -45,7 +45,7 @@ ALLOWED: dict[str, tuple] = {
     "arch": ("resnet18", "resnet34", "resnet50"),
     "skip": ("sew", "spiking", "none"),
     "neuron": ("IF", "ReLU"),
-    "coding": ("phase", "weighted_phase", "rate", "latency", "direct"),
+    "coding": ("phase", "weighted_phase", "rate", "latency", "direct", "frames"),
     "surrogate": ("atan", "sigmoid", "rectangular", "triangular"),
     "precision": ("fp32", "bf16"),
 }
@@ -78,7 +78,8 @@ class Run:
     `weight_decay` is 1e-3 as in the published code; we have not seen it in the paper. `train_images`
     0 means the whole training split. `pool` is a name of `nets.pools`, in its one spelling afterwards.
     `count_include_pad` matters for average pooling only and follows the published code, which leaves torch's
-    default; pool "avg/nopad" is the same as "avg" without it, and that is how a run holds it.
+    default; pool "avg/nopad" is the same as "avg" without it, and that is how a run holds it. A data set of events
+    has frames and needs no code: there "phase", the default, becomes "frames", and T is the number of frames.
     """
 
     dataset: str = "cifar10"
@@ -111,6 +112,14 @@ class Run:
         if self.pool == "avg/nopad":
             object.__setattr__(self, "pool", "avg")
             object.__setattr__(self, "count_include_pad", False)
+        frames = data.TABLE[self.dataset].frames
+        if frames and self.coding == "phase":
+            object.__setattr__(self, "coding", "frames")
+        if (self.coding == "frames") != bool(frames):
+            allowed = "frames" if frames else ", ".join(c for c in ALLOWED["coding"] if c != "frames")
+            raise ValueError(f"coding is {self.coding!r}; allowed for {self.dataset}: {allowed}")
+        if frames and self.T != frames:
+            raise ValueError(f"T is {self.T}; allowed for {self.dataset}: {frames}, its frames")
 
     @classmethod
     def make(cls, profile: str = "demo", **changes: Any) -> Run:
@@ -249,7 +258,7 @@ def _flag(text: str) -> bool:
 def _allowed(name: str) -> str:
     """The values a field may take, in words."""
     if name == "dataset":
-        return ", ".join(data.readable())
+        return ", ".join(data.TABLE)
     if name in ALLOWED:
         return ", ".join(ALLOWED[name])
     if name == "pool":
@@ -269,7 +278,7 @@ def _problem(name: str, value: Any) -> str | None:
             return str(err)
         return None
     if name == "dataset":
-        fine = value in data.readable()
+        fine = value in data.TABLE
     elif name in ALLOWED:
         fine = value in ALLOWED[name]
     elif name == "count_include_pad":

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from . import ledger
 from .config import Run, checkout, home
 from .nets.coded import CodedNet
-from .nets.data import Images
+from .nets.data import TABLE, Images
 from .stats import wilson
 
 Net = TypeVar("Net", bound=nn.Module)
@@ -79,6 +79,8 @@ def card(run: Run) -> None:
     r, p = record["results"], record["provenance"]
     low, high = wilson(round(r["test_accuracy"] * r["test_n"]), r["test_n"])
     config = "\n".join(f"| {k} | {v} |" for k, v in record["config"].items())
+    frames, shape = TABLE[run.dataset].frames, ",".join(map(str, TABLE[run.dataset].shape))
+    what = f"event frames [N,{frames},{shape}]" if frames else f"images [N,{shape}]"
     (folder() / f"{run.name}.md").write_text(f"""# {run.name}
 
 {run.label}, {run.pool} pooling, width {run.width}, trained by this project on {run.dataset}
@@ -91,7 +93,7 @@ Trained in {p["wall_seconds"] / 60:.0f} min on {p["hardware"]["gpu"] or p["hardw
 code {str(p["code"]["commit"])[:10]}.
 
     from snnpaper import zoo
-    run, coded = zoo.load("{run.name}")  # checks the checksum; uint8 images [N,3,32,32] -> logits
+    run, coded = zoo.load("{run.name}")  # checks the checksum; uint8 {what} -> logits
 
 Made to study gradients and attacks. Not a classifier to deploy: it has no defence against attacks.
 

@@ -48,7 +48,7 @@ def test_the_grid_holds_the_paper_s_cells_once_each():
     assert len({c.name for c in whole}) == len(whole)
     table = [c for c in whole if c.block in ("published, all of Table 3", "published, the cells that tell most")]
     assert len(table) == 3 * 3 * 2 * 5
-    assert sum(c.absent for c in table) == 30 and all(c.run.scale == "paper" for c in table if not c.absent)
+    assert sum(c.run.coding == "frames" for c in table) == 30 and all(c.run.scale == "paper" for c in table)
     assert whole[0].run == Run.make("paper", dataset="cifar100", arch="resnet34", pool="max", seed=0)
     for c in whole[:20]:
         assert c.command == "python -m snnpaper train " + " ".join(c.arguments)
@@ -228,7 +228,10 @@ def test_status_names_what_is_missing_with_command_and_cost(home, few_images, tm
     ]
     file = grid(tmp_path / "g.yml", blocks)
     text = campaign.status(file)
-    assert "cifar10dvs-sew18-w64-max-s0" in text and "data absent" in text.splitlines()[1]
+    assert (
+        "cifar10dvs-sew18-w64-max-s0" in text
+        and "data absent: python -m snnpaper fetch cifar10dvs" in text.splitlines()[1]
+    )
     assert "cost unknown" in text and "python -m snnpaper train --profile sweep --pool avg" in text
     run = Run.make("sweep", pool="max")
     ledger.append("train", run, {"test_accuracy": 0.5}, 600.0)

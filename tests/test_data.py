@@ -55,7 +55,7 @@ def test_missing_data_is_one_error_that_says_what_to_do(monkeypatch, tmp_path):
         data.load("cifar10")
     for part in ("cifar10", str(tmp_path), "no route to host", "SNNPAPER_DATA", "snnpaper fetch cifar10"):
         assert part in str(err.value)
-    with pytest.raises(ValueError, match="'mnist'; allowed: digits, cifar10, cifar100"):
+    with pytest.raises(ValueError, match="'mnist'; allowed: digits, cifar10, cifar100, cifar10dvs"):
         data.load("mnist")
 
 

@@ -202,7 +202,10 @@ def test_costs_scale_with_work_and_absent_data_says_so():
     ledger.path("train", run.name).unlink()
     assert "no run is recorded" in gaps.time_text(run)
     gone = gaps.missing("cifar10dvs", arch="resnet34")
-    assert gone["cost"].startswith("data absent") and "--dataset cifar10dvs --arch resnet34" in gone["command"]
+    assert (
+        gone["cost"].endswith("snnpaper fetch cifar10dvs`")
+        and "--dataset cifar10dvs --arch resnet34" in gone["command"]
+    )
 
 
 def test_densities_of_an_empty_ledger_are_empty():

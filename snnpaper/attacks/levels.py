@@ -36,10 +36,10 @@ def level_search(
     sum_t g[t] code[t](u). A step of one level can thus flip all the planes that it is worth flipping.
     With `bpda`, the name of a surrogate (`coding.encode_image`), the same optimiser follows that derivative of the
     code instead, and moves a pixel to the end of the ball where it points; `decay` 0 is no average. Raises
-    ValueError for a random code, whose levels have no fixed spike train.
+    ValueError for a random code, whose levels have no fixed spike train, and for frames of events, which are no levels.
     """
-    if coded.coding == "rate":
-        raise ValueError("the rate code draws its spikes; allowed: phase, weighted_phase, latency, direct")
+    if coded.coding in ("rate", "frames"):
+        raise ValueError(f"coding is {coded.coding!r}; allowed: phase, weighted_phase, latency, direct")
     table = coded.encode(torch.arange(256, dtype=torch.uint8, device=x.device))  # [T,256]
     generator = torch.Generator().manual_seed(seed)
     found = x.clone()

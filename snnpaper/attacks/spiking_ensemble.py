@@ -32,7 +32,7 @@ def stages(coded: CodedNet, space: str, eps: float, sources: dict[str, CodedNet]
     one, as the model should that is attacked. `sources` are other networks of the same code, by name, for transfer.
     With `sweep` every other backward pass is tried on every image, else only on those not yet fooled.
     """
-    pixel = space == "pixel"
+    pixel = space == "pixel" and coded.coding != "frames"  # whose one BPDA surrogate is in the model
     short, follow = pgd(eps, SHORT), pgd_settings(eps, SHORT)
     plain, *costly = _split(generic(eps, coded.classes, restarts=2))
 

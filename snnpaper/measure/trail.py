@@ -134,7 +134,7 @@ def keep_images(dataset: str, images: Images) -> None:
     file = ledger.folder() / "trail" / f"images-{dataset}.npz"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(file, x=images.x.permute(0, 2, 3, 1).numpy(), y=images.y.numpy())
+        np.savez_compressed(file, x=images.x.movedim(-3, -1).numpy(), y=images.y.numpy())
 
 
 def shown_images(dataset: str) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""A coded network: uint8 image -> spikes -> logits, in one object; and what an adversary may perturb of it."""
+"""A coded network: image or event frames -> spikes -> logits, in one object; and what an adversary may perturb."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from ..config import Run
 from .coding import BPDA, encode, encode_image, require_uint8
 from .data import TABLE, Images
+from .events import MOST
 
 SPACES = ("pixel", "spike")
 _BATCH = 250
 
 
 class CodedNet(nn.Module):
-    """A network with its code: uint8 images [N,C,H,W] -> logits [N,classes].
+    """A network with its code: uint8 images [N,C,H,W], or event frames [N,T,2,H,W] -> logits [N,classes].
 
     `net` maps spikes [T,N,C,H,W] to logits and keeps nothing between calls; `coding` and `T` are those of
     `coding.encode`. Rate coding draws its spikes from torch's global stream.
@@ -39,7 +40,7 @@ class CodedNet(nn.Module):
         return cls(build(run, engine), run.coding, run.T, TABLE[run.dataset].classes)
 
     def encode(self, images: Tensor) -> Tensor:
-        """Spikes [T,*images.shape] of uint8 images."""
+        """Spikes [T,*images.shape] of uint8 images; of event frames [N,T,2,H,W] their counts, time first."""
         return encode(images, self.coding, self.T)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -48,11 +49,14 @@ class CodedNet(nn.Module):
     def threat(self, space: str, bpda: str = BPDA) -> Threat:
         """What is attacked in "pixel" or "spike" space, in eval mode, as the network then is too.
 
-        `bpda` is the surrogate for the code's derivative in pixel space (`coding.encode_image`). Raises ValueError
-        for another space.
+        `bpda` is the surrogate for the code's derivative in pixel space (`coding.encode_image`). Of event frames,
+        "pixel" means counts, which are whole, and "spike" the tensor that the network sees, which need not be; see
+        `Frames`. Raises ValueError for another space.
         """
         if space not in SPACES:
             raise ValueError(f"space is {space!r}; allowed: {', '.join(SPACES)}")
+        if self.coding == "frames":
+            return Frames(self, rounded=space == "pixel").eval()
         return (Pixels(self, bpda) if space == "pixel" else Spikes(self)).eval()
 
 
@@ -60,7 +64,7 @@ class Threat(nn.Module):
     """A threat model: as a module, the attacked function from an input [N,...] in [0,1] to logits [N,classes].
 
     Attack libraries want just that, with nothing remembered between calls. `inputs` makes the input that
-    stands for uint8 images [N,C,H,W], and raises ValueError for images of another dtype.
+    stands for uint8 images (or event frames), and raises ValueError for images of another dtype.
     """
 
     def __init__(self, coded: CodedNet) -> None:
@@ -93,6 +97,27 @@ class Spikes(Threat):
 
     def forward(self, folded: Tensor) -> Tensor:
         return self.coded.net(folded.unflatten(1, (self.coded.T, -1)).transpose(0, 1))
+
+
+class Frames(Threat):
+    """The frames of events may change: counts 0..255 scaled to [0,1], folded to [N,T*2,H,W].
+
+    A radius of k/255 is k events more or fewer in every entry. `rounded` counts are whole, as a camera's are: an
+    input is rounded first, and the gradient passes as if it were not (BPDA, straight through).
+    """
+
+    def __init__(self, coded: CodedNet, rounded: bool) -> None:
+        super().__init__(coded)
+        self.rounded = rounded
+
+    def inputs(self, images: Tensor) -> Tensor:
+        return require_uint8(images).flatten(1, 2).float() / MOST
+
+    def forward(self, folded: Tensor) -> Tensor:
+        counts = MOST * folded
+        if self.rounded:
+            counts = counts + (counts.round() - counts).detach()
+        return self.coded.net(counts.unflatten(1, (self.coded.T, -1)).transpose(0, 1))
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""From a uint8 image to a spike train, and the BPDA surrogates that let an attack's gradient pass through.
+"""From a uint8 image or event frames to a spike train, and the BPDA surrogates that let a gradient pass through.
 
 Phase coding of u/256 with K = 8 phases is the image's bit planes, most significant first
 (Kim et al. 2018, doi 10.1016/j.neucom.2018.05.087); with T = 10 the planes 9 and 10 repeat 1 and 2.
@@ -27,8 +27,8 @@ def encode(x: Tensor, coding: str, T: int) -> Tensor:
 
     phase: bit planes, unweighted, as in the published code; weighted_phase: times omega(t), as in
     Kim et al.; rate: Bernoulli spikes with probability u/255, from torch's global stream; latency: one
-    spike, earlier for brighter pixels; direct: u/255 at every step. Raises ValueError on another coding
-    or dtype.
+    spike, earlier for brighter pixels; direct: u/255 at every step; frames: event counts [N,T,2,H,W] as they
+    are, time first. Raises ValueError on another coding or dtype.
     """
     require_uint8(x)
     if coding == "phase":
@@ -44,7 +44,9 @@ def encode(x: Tensor, coding: str, T: int) -> Tensor:
         return (fire == torch.arange(T, device=x.device).view(T, *[1] * x.ndim)).float()
     if coding == "direct":
         return u.expand(T, *u.shape)
-    raise ValueError(f"coding is {coding!r}; allowed: {', '.join(CODINGS)}")
+    if coding == "frames" and x.ndim == 5 and x.shape[1] == T:
+        return x.transpose(0, 1).float()
+    raise ValueError(f"coding is {coding!r}; allowed: {', '.join(CODINGS)}, and frames for counts [N,{T},2,H,W]")
 
 
 def require_uint8(images: Tensor) -> Tensor:

@@ -9,8 +9,6 @@ from .. import cost, ledger
 from ..config import PROFILES, Run
 from ..nets.data import TABLE
 
-ABSENT = "data absent"
-
 
 def command(run: Run) -> str:
     """The shell command that trains, attacks and measures `run`, from the profile that needs the fewest flags."""
@@ -38,10 +36,8 @@ def time_text(run: Run) -> str:
 def missing(dataset: str, **changes) -> dict[str, str]:
     """{"command", "cost"} of the run that `changes` describe at the published setting on `dataset`.
 
-    A data set that this version cannot read is "data absent", with the command that will train on it.
+    Of a data set of events it says too how that is fetched.
     """
-    if TABLE[dataset].read:
-        run = Run(dataset=dataset, **changes)
-        return {"command": command(run), "cost": time_text(run)}
-    text = command(Run(**changes)).replace("--profile paper", f"--profile paper --dataset {dataset}")
-    return {"command": text, "cost": f"{ABSENT}: no reader for its event files yet"}
+    run = Run(dataset=dataset, **changes)
+    fetch = f", after `python -m snnpaper fetch {dataset}`" if TABLE[dataset].frames else ""
+    return {"command": command(run), "cost": time_text(run) + fetch}
