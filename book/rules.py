@@ -114,7 +114,9 @@ from snnpaper.stats import wilson
 # cost of what is not.
 
 # %% tags=["nbval-ignore-output"]
-grid = pd.DataFrame([{"block": c.block, "profile": c.profile, "events": c.run.coding == "frames"} for c in campaign.cells()])
+grid = pd.DataFrame(
+    [{"block": c.block, "profile": c.profile, "events": c.run.coding == "frames"} for c in campaign.cells()]
+)
 plan = grid.groupby(["block", "profile"], sort=False).agg(cells=("events", "size"), events=("events", "sum"))
 HTML(plan.reset_index().rename(columns={"events": "of these, event data"}).to_html(index=False))
 

@@ -142,7 +142,7 @@ def test_the_worst_case_takes_them_and_guiding_beats_chance(coded, images, monke
 
 
 def test_the_ensemble_knows_that_frames_have_one_surrogate_and_no_levels(coded, images):
-    names = [s.name for s in stages(coded, "pixel", 1 / 255, {})]
+    names = [s.settings.name for s in stages(coded, "pixel", 1 / 255, {})]
     assert len(names) == len(set(names)) and "FGSM" in names
     assert not [n for n in names if "level search" in n or "twin" in n]
     with pytest.raises(ValueError, match="coding is 'frames'; allowed: phase"):

@@ -9,6 +9,7 @@ as counts go, `moves` says how few moves explain a change.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -19,6 +20,7 @@ from ..nets.coded import CodedNet
 from ..nets.events import MOST
 from .ensemble import DRAWS, Find, Stage
 from .gradients import POOLS, Backward, backward
+from .settings import Settings
 
 KINDS = ("add", "remove", "shift")
 BUDGETS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
@@ -140,9 +142,12 @@ def stages(coded: CodedNet, budget: int) -> list[Stage]:
     Each kind of move alone and all together, guided by the network's own gradient; all together through other pools'
     gradients; and at random. What they find is judged by the network as it is.
     """
-    rows = [Stage(f"{kind} events, guided", "gradient", spend(budget, (kind,)), whole=True) for kind in KINDS]
-    rows.append(Stage("any move, guided", "gradient", spend(budget), whole=True))
+    guided = Settings("guided moves", "events")
+    rows = [
+        Stage(replace(guided, algorithm=f"guided moves ({kind})"), spend(budget, (kind,)), whole=True) for kind in KINDS
+    ]
+    rows.append(Stage(guided, spend(budget), whole=True))
     for pool in POOLS:
         other = partial(backward, coded, Backward(pool=pool))
-        rows.append(Stage(f"any move, guided, pool {pool}", "gradient", spend(budget), context=other))
-    return [*rows, Stage("any move, random", "random", scatter(budget), whole=True)]
+        rows.append(Stage(replace(guided, pool_backward=pool), spend(budget), context=other))
+    return [*rows, Stage(Settings("random moves", "events", loss=None), scatter(budget), whole=True)]

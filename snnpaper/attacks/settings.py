@@ -40,9 +40,8 @@ class Settings:
         """The ground on which it stands: "gradient", "transfer" (another network's), "black box" or "random"."""
         if self.source:
             return "transfer"
-        return {"random noise": "random", "Square": "black box", "HopSkipJump": "black box"}.get(
-            self.algorithm, "gradient"
-        )
+        random = dict.fromkeys(("random noise", "random moves"), "random")
+        return (random | {"Square": "black box", "HopSkipJump": "black box"}).get(self.algorithm, "gradient")
 
     def of_network(self, own: Mapping[str, Any]) -> dict[str, Any]:
         """As a record has it: with the names of the network's `own` surrogate and pool where their gradient is used."""

@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from .. import command, ledger, zoo
+from .. import ledger
 from ..attacks.ensemble import predictions, step, worst_case
-from ..attacks.events import BUDGETS, KINDS, events_needed, stages
+from ..attacks.events import KINDS, events_needed, stages
 from ..attacks.pgd import pgd_any_iterate
-from ..nets import data
+from ..attacks.spiking_ensemble import own
 from ..nets.coded import CodedNet
 from ..nets.data import Images
 
-IMAGES, STEPS = 500, 20
-COUNTS = (1, 2, 3, 4, 6, 8, 12, 16)  # events in every entry of the frames, whole counts
-FINE = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8)  # the same where counts need not be whole
-WORST = (64, 256)  # moves of the batteries in which every attack is tried
-
 
 def events(
-    coded: CodedNet, images: Images, counts: Sequence[float] = COUNTS, fine: Sequence[float] = FINE,
-    budgets: Sequence[int] = BUDGETS, worst: Sequence[int] = WORST, steps: int = STEPS,
+    coded: CodedNet, images: Images, counts: Sequence[float], fine: Sequence[float], budgets: Sequence[int],
+    worst: Sequence[int], steps: int,
 ) -> dict:  # fmt: skip
     """For each threat the least of its radii (or budgets of moves) that fools a recording, as an index of them.
 
@@ -61,7 +55,11 @@ def events(
 def _battery(coded: CodedNet, images: Images, budget: int) -> dict:
     model = coded.threat("pixel")
     found = worst_case(model, model.inputs(images.x), images.y, stages(coded, budget), eps=1.0)
-    rows = [r | {bits: ledger.pack(r[bits]) for bits in ("attacked", "correct")} for r in found.rows]
+    mine = own(coded)
+    rows = [
+        r["settings"].of_network(mine) | {"whole": r["whole"]} | {b: ledger.pack(r[b]) for b in ("attacked", "correct")}
+        for r in found.rows
+    ]
     return {"budget": budget, "clean": ledger.pack(found.clean), "robust": ledger.pack(found.robust), "attacks": rows}
 
 
@@ -82,24 +80,3 @@ def _spread(values: Tensor, clean: Tensor) -> list[int]:
     out = torch.full((len(clean),), -2)
     out[clean] = values
     return out.tolist()
-
-
-def record(name: str) -> None:
-    """Make the record of one network of zoo/; raises ValueError for one of still images."""
-    run, coded = zoo.load(name)
-    if run.coding != "frames":
-        raise ValueError(
-            f"{name} is of still images; allowed: {', '.join(k for k, e in data.TABLE.items() if e.frames)}"
-        )
-    coded.requires_grad_(False)
-    images, began = data.load(run.dataset)["test"].first(IMAGES), time.monotonic()
-    results = events(coded, images)
-    ledger.append("events", run, results, time.monotonic() - began, **zoo.origin(coded, images))
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    command.over_networks("snnpaper.measure.events", str(__doc__), "events", record, argv)
-
-
-if __name__ == "__main__":
-    main()
