@@ -72,7 +72,7 @@ class Settings:
         elif self._shortened:
             text += ", shortened"
         elif self.steps and self.steps > 1:
-            text += {"margin": "-DLR", "cross-entropy": "-CE"}.get(str(self.loss), "") if text == "APGD" else ""
+            text += {"DLR": "-DLR", "cross-entropy": "-CE"}.get(str(self.loss), "") if text == "APGD" else ""
             text += f"-{self.steps}" + (f" ({self.iterate} iterate)" if text == "PGD" else "")
         if self.starts > 1:
             text += f", {self.starts} starts"
