@@ -144,6 +144,6 @@ def test_the_worst_case_takes_them_and_guiding_beats_chance(coded, images, monke
 def test_the_ensemble_knows_that_frames_have_one_surrogate_and_no_levels(coded, images):
     names = [s.settings.name for s in stages(coded, "pixel", 1 / 255, {})]
     assert len(names) == len(set(names)) and "FGSM" in names
-    assert not [n for n in names if "level search" in n or "twin" in n]
+    assert not [n for n in names if "level search" in n or "BPDA" in n]
     with pytest.raises(ValueError, match="coding is 'frames'; allowed: phase"):
         level_search(coded, images, torch.zeros(2), 1)

@@ -9,8 +9,8 @@ import yaml
 
 from snnpaper import campaign, ledger, zoo
 from snnpaper.config import Run
+from snnpaper.measure import TABLE, experiment, robustness
 from snnpaper.measure import events as measured
-from snnpaper.measure import experiment
 from snnpaper.nets import data
 from snnpaper.nets.events import EventFileError, Events, frames, write_aedat, write_bin
 from snnpaper.nets.recordings import CLASSES
@@ -21,8 +21,9 @@ def home(tmp_path, monkeypatch):
     """A home, few images, and data folders of their own."""
     monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("SNNPAPER_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(experiment, "ATTACKED_IMAGES", 4)
-    monkeypatch.setattr(experiment, "_SPARSITY_IMAGES", {"activation": 4, "weight": 1})
+    small = {"robustness": {"images": 4}, "sparsity": {"images": 4, "settings": {"weight_images": 1}}}
+    for kind, changes in small.items():
+        monkeypatch.setitem(TABLE, kind, replace(TABLE[kind], **changes))
     return tmp_path
 
 
@@ -126,7 +127,8 @@ def test_a_cell_of_cifar10dvs_runs_as_soon_as_its_files_are_there(home, monkeypa
     assert said == ["cifar10dvs is not on disk and its cells are skipped; python -m snnpaper fetch cifar10dvs"]
     assert "data absent: python -m snnpaper fetch cifar10dvs" in campaign.status(grid)
     dvs(home / "data" / "CIFAR10DVS" / "extract")  # where a download is unpacked
-    monkeypatch.setattr(experiment, "BATTERY", [a for a in experiment.BATTERY if a.method == "fgsm"])
+    single = [a for a in robustness.battery((8,)) if a.algorithm == "FGSM"]
+    monkeypatch.setattr(robustness, "battery", lambda radii: single)
     assert campaign.run(grid, render_chapter=False, say=said.append)
     (cell,) = campaign.cells(grid)
     assert "events: 1 of 1 cells done" in campaign.status(grid)

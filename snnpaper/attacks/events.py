@@ -142,7 +142,7 @@ def stages(coded: CodedNet, budget: int) -> list[Stage]:
     Each kind of move alone and all together, guided by the network's own gradient; all together through other pools'
     gradients; and at random. What they find is judged by the network as it is.
     """
-    guided = Settings("guided moves", "events")
+    guided = Settings("guided moves", "events", steps=STEPS, iterate="any")
     rows = [
         Stage(replace(guided, algorithm=f"guided moves ({kind})"), spend(budget, (kind,)), whole=True) for kind in KINDS
     ]
@@ -150,4 +150,4 @@ def stages(coded: CodedNet, budget: int) -> list[Stage]:
     for pool in POOLS:
         other = partial(backward, coded, Backward(pool=pool))
         rows.append(Stage(replace(guided, pool_backward=pool), spend(budget), context=other))
-    return [*rows, Stage(Settings("random moves", "events", loss=None), scatter(budget), whole=True)]
+    return [*rows, Stage(Settings("random moves", "events", loss=None, queries=DRAWS), scatter(budget), whole=True)]

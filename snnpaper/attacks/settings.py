@@ -71,8 +71,8 @@ class Settings:
             text += f", {self.queries} queries"
         elif self._shortened:
             text += ", shortened"
-        elif self.steps and self.steps > 1:
-            text += {"margin": "-DLR", "cross-entropy": "-CE"}.get(str(self.loss), "") if text == "APGD" else ""
+        elif text in ("PGD", "SA-PGD", "APGD"):
+            text += {"DLR": "-DLR", "cross-entropy": "-CE"}.get(str(self.loss), "") if text == "APGD" else ""
             text += f"-{self.steps}" + (f" ({self.iterate} iterate)" if text == "PGD" else "")
         if self.starts > 1:
             text += f", {self.starts} starts"
@@ -91,7 +91,7 @@ class Settings:
     def budget(self) -> str:
         """What it may spend on an image, in words."""
         steps, queries = self.steps, f"{self.queries or 0:,}"
-        if self.algorithm == "random noise":
+        if self.kind == "random":
             return f"best of {queries} draws"
         if self.algorithm == "AutoAttack":
             return (

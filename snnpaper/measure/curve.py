@@ -33,15 +33,8 @@ def curve(
     clean = predictions(spike, spike.inputs(images.x)) == images.y
     x, y = images.x[clean], images.y[clean]
 
-    def least(radii: Sequence[float], withstand: Callable[[Tensor, float], Tensor]) -> list[int]:
-        first, left = torch.full((len(x),), -1), torch.arange(len(x))
-        for index, k in enumerate(radii):
-            if not len(left):
-                break
-            robust = withstand(left, k / 255)
-            first[left[~robust]] = index
-            left = left[robust]
-        return _spread(first, clean)
+    def first(radii: Sequence[float], withstand: Callable[[Tensor, float], Tensor]) -> list[int]:
+        return spread(least(len(x), radii, lambda i, k: withstand(i, k / 255)), clean)
 
     def by_pgd(model: Threat) -> Callable[[Tensor, float], Tensor]:
         inputs = model.inputs(x)
@@ -54,17 +47,17 @@ def curve(
     def by_flips() -> list[int]:
         needed, _ = flips_needed(spike, spike.inputs(x), y, flips)
         places = {budget: i for i, budget in enumerate(flips)} | {-1: -1}
-        return _spread(torch.tensor([places[f] for f in needed.tolist()]), clean)
+        return spread(torch.tensor([places[f] for f in needed.tolist()]), clean)
 
     pgd = {"steps": steps, "iterate": "any"}
     threats: list[tuple[Settings, Sequence[float], Callable[[], list[int]]]] = [
         (Settings("PGD", "pixel", bpda=bpda, **pgd), levels,
-         lambda b=bpda: least(levels, by_pgd(coded.threat("pixel", b))))
+         lambda b=bpda: first(levels, by_pgd(coded.threat("pixel", b))))
         for bpda in ("weighted", "smoothed")
     ]  # fmt: skip
     threats += [
-        (Settings("level search", "pixel", **pgd), levels, lambda: least(levels, by_levels)),
-        (Settings("PGD", "spike", **pgd), fine, lambda: least(fine, by_pgd(spike))),
+        (Settings("level search", "pixel", **pgd), levels, lambda: first(levels, by_levels)),
+        (Settings("PGD", "spike", **pgd), fine, lambda: first(fine, by_pgd(spike))),
         (Settings("bit flips", "spike", iterate="any"), flips, by_flips),
     ]
     rows = [
@@ -97,8 +90,20 @@ def gradients(coded: CodedNet, images: Images, batch_size: int = 50) -> dict[str
     return {k: [float(f"{v:.4g}") for v in torch.cat(parts).tolist()] for k, parts in rows.items()}
 
 
-def _spread(values: Tensor, clean: Tensor) -> list[int]:
+def least(n: int, radii: Sequence[float], withstand: Callable[[Tensor, float], Tensor]) -> Tensor:
+    """The index of the first radius that fools each of n; what one fooled is not attacked again. -1: none."""
+    first, left = torch.full((n,), -1), torch.arange(n)
+    for index, radius in enumerate(radii):
+        if not len(left):
+            break
+        robust = withstand(left, radius).cpu()
+        first[left[~robust]] = index
+        left = left[robust]
+    return first
+
+
+def spread(values: Tensor, clean: Tensor) -> list[int]:
     """The values of the correctly classified images among all images; the others get -2."""
     whole = torch.full((len(clean),), -2)
-    whole[clean] = values
+    whole[clean.cpu()] = values
     return whole.tolist()

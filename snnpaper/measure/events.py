@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from ..attacks.pgd import pgd_any_iterate
 from ..attacks.spiking_ensemble import own
 from ..nets.coded import CodedNet
 from ..nets.data import Images
+from .curve import least, spread
 
 
 def events(
@@ -22,8 +23,9 @@ def events(
 ) -> dict:  # fmt: skip
     """For each threat the least of its radii (or budgets of moves) that fools a recording, as an index of them.
 
-    -1 is none and -2 is wrong from the start. "batteries" have the worst case of every attack on events within a
-    budget, booleans packed; "entries" is the share of entries of the frames that count any event.
+    Radii are in events in every entry of the frames: `counts` are whole, `fine` need not be. -1 is none and -2 is wrong
+    from the start. "batteries" have the worst case of every attack on events within the moves `worst`, booleans
+    packed; "entries" is the share of entries of the frames that count any event.
     """
     whole, continuous = coded.threat("pixel"), coded.threat("spike")
     clean = predictions(whole, whole.inputs(images.x)) == images.y
@@ -33,12 +35,12 @@ def events(
         def withstand(i: Tensor, k: float) -> Tensor:
             return pgd_any_iterate(model, x[i], y[i], k / 255, step(k / 255, steps), steps)[0]
 
-        return {"radii": list(radii), "first": _spread(_least(len(x), radii, withstand), clean)}
+        return {"radii": list(radii), "first": spread(least(len(x), radii, withstand), clean)}
 
     def moves(kinds: Sequence[str], random: bool = False) -> dict:
         needed, _ = events_needed(whole, x, y, budgets, kinds, torch.Generator().manual_seed(0) if random else None)
         places = {budget: i for i, budget in enumerate(budgets)} | {-1: -1}
-        return {"radii": list(budgets), "first": _spread(torch.tensor([places[k] for k in needed.tolist()]), clean)}
+        return {"radii": list(budgets), "first": spread(torch.tensor([places[k] for k in needed.tolist()]), clean)}
 
     pgd = {"algorithm": "PGD", "steps": steps, "iterate": "any"}
     threats = [pgd | {"space": "counts"} | frames(whole, counts), pgd | {"space": "frames"} | frames(continuous, fine)]
@@ -55,28 +57,9 @@ def events(
 def _battery(coded: CodedNet, images: Images, budget: int) -> dict:
     model = coded.threat("pixel")
     found = worst_case(model, model.inputs(images.x), images.y, stages(coded, budget), eps=1.0)
-    mine = own(coded)
     rows = [
-        r["settings"].of_network(mine) | {"whole": r["whole"]} | {b: ledger.pack(r[b]) for b in ("attacked", "correct")}
+        r["settings"].of_network(own(coded)) | {"whole": r["whole"]}
+        | {bits: ledger.pack(r[bits]) for bits in ("attacked", "correct")}
         for r in found.rows
-    ]
+    ]  # fmt: skip
     return {"budget": budget, "clean": ledger.pack(found.clean), "robust": ledger.pack(found.robust), "attacks": rows}
-
-
-def _least(n: int, radii: Sequence[float], withstand: Callable[[Tensor, float], Tensor]) -> Tensor:
-    """The index of the first radius that fools each of n; what one fooled is not attacked again. -1: none."""
-    first, left = torch.full((n,), -1), torch.arange(n)
-    for index, radius in enumerate(radii):
-        if not len(left):
-            break
-        robust = withstand(left, radius)
-        first[left[~robust]] = index
-        left = left[robust]
-    return first
-
-
-def _spread(values: Tensor, clean: Tensor) -> list[int]:
-    """The values of the correctly classified among all; the others get -2."""
-    out = torch.full((len(clean),), -2)
-    out[clean] = values
-    return out.tolist()

@@ -108,8 +108,8 @@ def samples_text() -> str:
         if len(eot) > 1:
             *_, before, last = eot.values()
             end = "still falling, so not converged" if last < before else "no longer falling"
-            stand = ", ".join(f"{v:.0f}" for v in eot.values())
-            text = f"Rate code, {', '.join(eot)} samples a gradient: {stand} % survive, {end}."
+            left = ", ".join(f"{v:.0f}" for v in eot.values())
+            text = f"Rate code, {', '.join(eot)} samples a gradient: {left} % survive, {end}."
             fixed = next((100 * a["accuracy"] for a in attacks if a["fixed"]), None)
             return text + ("" if fixed is None else f" With the draw known: {fixed:.0f} %.")
     return ""
