@@ -130,6 +130,9 @@ def test_the_worst_case_takes_them_and_guiding_beats_chance(coded, images, monke
     y = model(x).argmax(1)
     found = worst_case(model, x, y, attacked.stages(coded, 200), eps=1.0)
     assert (attacked.moves(255 * x, 255 * found.adversarial) <= 200).all()
+    assert (
+        len({row["settings"].name for row in found.rows}) == len(found.rows) == 7
+    )  # three kinds, all, two pools, chance
     for row in found.rows:
         assert (found.robust <= row["correct"]).all()
 
@@ -144,6 +147,6 @@ def test_the_worst_case_takes_them_and_guiding_beats_chance(coded, images, monke
 def test_the_ensemble_knows_that_frames_have_one_surrogate_and_no_levels(coded, images):
     names = [s.settings.name for s in stages(coded, "pixel", 1 / 255, {})]
     assert len(names) == len(set(names)) and "FGSM" in names
-    assert not [n for n in names if "level search" in n or "twin" in n]
+    assert not [n for n in names if "level search" in n or "BPDA" in n]
     with pytest.raises(ValueError, match="coding is 'frames'; allowed: phase"):
         level_search(coded, images, torch.zeros(2), 1)

@@ -91,7 +91,7 @@ class Settings:
     def budget(self) -> str:
         """What it may spend on an image, in words."""
         steps, queries = self.steps, f"{self.queries or 0:,}"
-        if self.algorithm == "random noise":
+        if self.algorithm in ("random noise", "random moves"):
             return f"best of {queries} draws"
         if self.algorithm == "AutoAttack":
             return (
