@@ -43,6 +43,8 @@ def _add_fetch(parser: argparse.ArgumentParser) -> None:
     def work(args: argparse.Namespace) -> None:
         splits = data.load(args.dataset)
         print(f"{args.dataset}: {', '.join(f'{len(v):,} {k}' for k, v in splits.items())} in {data.root()}")
+        if about := data.TABLE[args.dataset].about:
+            print(about)
 
     parser.set_defaults(work=work)
 

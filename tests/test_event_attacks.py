@@ -130,6 +130,9 @@ def test_the_worst_case_takes_them_and_guiding_beats_chance(coded, images, monke
     y = model(x).argmax(1)
     found = worst_case(model, x, y, attacked.stages(coded, 200), eps=1.0)
     assert (attacked.moves(255 * x, 255 * found.adversarial) <= 200).all()
+    assert (
+        len({row["settings"].name for row in found.rows}) == len(found.rows) == 7
+    )  # three kinds, all, two pools, chance
     for row in found.rows:
         assert (found.robust <= row["correct"]).all()
 

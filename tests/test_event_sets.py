@@ -7,10 +7,9 @@ import pytest
 import torch
 import yaml
 
-from snnpaper import campaign, ledger, zoo
+from snnpaper import campaign, ledger, measure, zoo
 from snnpaper.config import Run
-from snnpaper.measure import TABLE, experiment, robustness
-from snnpaper.measure import events as measured
+from snnpaper.measure import experiment
 from snnpaper.nets import data
 from snnpaper.nets.events import EventFileError, Events, frames, write_aedat, write_bin
 from snnpaper.nets.recordings import CLASSES
@@ -21,9 +20,14 @@ def home(tmp_path, monkeypatch):
     """A home, few images, and data folders of their own."""
     monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("SNNPAPER_DATA", str(tmp_path / "data"))
-    small = {"robustness": {"images": 4}, "sparsity": {"images": 4, "settings": {"weight_images": 1}}}
+    small = {
+        "robustness": {"images": 4, "settings": {"radii": (8,), "train_batch": 4}},
+        "sparsity": {"images": 4, "settings": {"weight_images": 1}},
+        "events": {"images": 3, "settings": {"counts": (1,), "fine": (0.5, 1), "budgets": (8, 64), "worst": (16,),
+                                             "steps": 2}},
+    }  # fmt: skip
     for kind, changes in small.items():
-        monkeypatch.setitem(TABLE, kind, replace(TABLE[kind], **changes))
+        monkeypatch.setitem(measure.TABLE, kind, replace(measure.TABLE[kind], **changes))
     return tmp_path
 
 
@@ -127,8 +131,6 @@ def test_a_cell_of_cifar10dvs_runs_as_soon_as_its_files_are_there(home, monkeypa
     assert said == ["cifar10dvs is not on disk and its cells are skipped; python -m snnpaper fetch cifar10dvs"]
     assert "data absent: python -m snnpaper fetch cifar10dvs" in campaign.status(grid)
     dvs(home / "data" / "CIFAR10DVS" / "extract")  # where a download is unpacked
-    single = [a for a in robustness.battery((8,)) if a.algorithm == "FGSM"]
-    monkeypatch.setattr(robustness, "battery", lambda radii: single)
     assert campaign.run(grid, render_chapter=False, say=said.append)
     (cell,) = campaign.cells(grid)
     assert "events: 1 of 1 cells done" in campaign.status(grid)
@@ -154,15 +156,19 @@ def test_simulated_events_are_made_once_and_kept(home, monkeypatch):
     assert data.load("cifar10sim")["train"].sha256 == made["train"].sha256
 
 
-def test_how_many_events_fool_a_network_is_recorded(home):
+def test_how_many_events_fool_a_network_is_recorded(home, monkeypatch):
     run = Run.make("demo", dataset="nmnist_few", width=4, epochs=1, batch_size=10)
     experiment.train_stage(run, progress=False)
-    coded, images = zoo.load(run.name)[1].requires_grad_(False), data.load("nmnist_few")["test"].first(3)
-    images = data.Images(images.x, coded(images.x).argmax(1))
-    found = measured.events(coded, images, counts=(1,), fine=(0.5, 1), budgets=(8, 64), worst=(16,), steps=2)
+    read = data.load("nmnist_few")
+    classified = data.Images(read["test"].x, zoo.load(run.name)[1](read["test"].x).argmax(1))  # all correctly
+    monkeypatch.setattr(data, "load", lambda name: read | {"test": classified})
+    assert measure.make("events", run) and not measure.make("events", run)
+    found = ledger.read("events", run.name)["results"]
     assert len(found["threats"]) == 7 and all(len(t["first"]) == 3 for t in found["threats"])
     assert all(set(t["first"]) <= {-1, *range(len(t["radii"]))} for t in found["threats"])
     (battery,) = found["batteries"]
     worst, *each = (ledger.unpack(bits, 3) for bits in (battery["robust"], *(r["correct"] for r in battery["attacks"])))
-    assert len(each) == 8 and all((worst <= one).all() for one in each)
+    assert len(each) == 7 and all((worst <= one).all() for one in each)
     assert 0.05 < found["entries"] < 0.3
+    with pytest.raises(ValueError, match="coding is 'phase'; allowed for events: frames"):
+        measure.make("events", Run.make("demo"))

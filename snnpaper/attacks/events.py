@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from ..nets.coded import CodedNet
 from ..nets.events import MOST
 from .ensemble import DRAWS, Find, Stage
-from .gradients import POOLS, Backward, backward
+from .gradients import backward
 from .settings import Settings
+from .spiking_ensemble import choices
 
 KINDS = ("add", "remove", "shift")
 BUDGETS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048)
@@ -147,7 +148,10 @@ def stages(coded: CodedNet, budget: int) -> list[Stage]:
         Stage(replace(guided, algorithm=f"guided moves ({kind})"), spend(budget, (kind,)), whole=True) for kind in KINDS
     ]
     rows.append(Stage(guided, spend(budget), whole=True))
-    for pool in POOLS:
-        other = partial(backward, coded, Backward(pool=pool))
-        rows.append(Stage(replace(guided, pool_backward=pool), spend(budget), context=other))
-    return [*rows, Stage(Settings("random moves", "events", loss=None, queries=DRAWS), scatter(budget), whole=True)]
+    for c in choices(coded):
+        if c.pool:
+            rows.append(
+                Stage(replace(guided, pool_backward=c.pool), spend(budget), context=partial(backward, coded, c))
+            )
+    drawn = Settings("random moves", "events", loss=None, queries=DRAWS)
+    return [*rows, Stage(drawn, scatter(budget), whole=True)]

@@ -125,7 +125,7 @@ def _recorded(dataset: str, read: Callable[[Dataset, tuple[int, int]], tuple]) -
     entry = TABLE[dataset]
     try:
         whole, held = read(entry, (entry.train + entry.validation, entry.test))
-    except (FileNotFoundError, OSError) as err:
+    except (OSError, RuntimeError) as err:  # torchvision raises the latter for a download of another md5
         raise DataUnavailable(f"{dataset} cannot be read: {err}. {entry.about}") from None
     return Images(*whole), Images(*held)
 
