@@ -94,6 +94,5 @@ def test_depth_and_defences_draw_what_is_recorded():
     )
     ours = pd.DataFrame({"dataset": ["cifar10"], "pool": ["avg"], "clean": [50.0], "pgd": [5.0]})
     (ax,) = comparison.defences(reported, ours).axes
-    assert drawn(ax, "reported, adversarially trained") == [20.0] and drawn(ax, "measured here, average pooling") == [
-        5.0
-    ]
+    assert drawn(ax, "reported, adversarially trained") == [20.0]
+    assert drawn(ax, "measured here, average pooling") == [5.0]
