@@ -13,7 +13,12 @@
 
 # %% [markdown]
 # (spikes)=
-# # Spikes: an image becomes spikes
+# # 1 · Spikes: an image becomes spikes
+#
+# **The finding.** The smallest step an image can make, one grey level, can flip all eight planes of a pixel's code by 1, while
+# the published attack moves each entry of the code by 0.03 at most and reaches the code of no other image: two threat models
+# that share nothing. And where max pooling on spikes leaves a gradient, more than half of it goes to a window's first position
+# by the library's rule for ties. Each of these numbers is asserted in the cell that computes it.
 #
 # **Question.** A spiking network reads zeros and ones over time. What happens to an image on the way there, how can
 # such a network have a gradient at all, and whom does an attacker attack: the image or the spikes?
@@ -572,6 +577,7 @@ live = [f"{9 * live_share(conv, n):.0f}/9" for conv, n in inputs.items()]
 print("live share of layer4's 3x3 convolutions:", ", ".join(live))
 total = sizes.loc["all", "width 64"]
 print(f"weights that meet padding only, width 64: {dead / 1e6:.2f} of {total / 1e6:.2f} million ({dead / total:.0%})")
+assert dead > total / 2
 assert all(live_share(conv, 2) == 1 for conv in (nets[64].layer3[0].conv2, nets[64].layer3[1].conv1))
 
 # %% [markdown]
@@ -665,12 +671,12 @@ plots.winners(positions)
 #
 # ## Summary
 #
-# - A spike has no useful derivative; a surrogate invents one. With the paper's ATan it is never zero, so exact zeros in
-#   the gradient come from max pooling, resets, zero weights or underflow, not from the neurons' slopes.
+# - A spike has no useful derivative; a surrogate invents one. With the paper's ATan 100 % of the slopes are non-zero, so exact
+#   zeros in the gradient come from max pooling, resets, zero weights or underflow, not from the neurons' slopes.
 # - The phase code is the image's bit planes, sent bare. It does not preserve neighbourhoods: a step of 1/255 can flip the
-#   whole code, and a small ball around a code contains no other image. Pixel space and spike space are two threat models.
-# - Max pooling on binary spikes mostly breaks ties, by position; and on 32-pixel images more than half of the paper-size
-#   network meets only padding.
+#   whole code, and a ball of radius 8/255 around a code contains no other image. Pixel space and spike space are two threat models.
+# - Max pooling on binary spikes decides more than 70 % of its windows by a tie, and gives more than half of the gradient to the
+#   first position; and on 32-pixel images more than half of the paper-size network meets only padding.
 #
 # ## Try it
 #

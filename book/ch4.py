@@ -11,8 +11,25 @@
 
 # %% [markdown]
 # (ch-trail)=
-# # The trail: where gradients become zero
+# # 4 · The trail: where gradients become zero
 #
+# **The finding.** A spiking network's gradient is not sparse where an attack acts. Max pooling makes exact zeros in its
+# backward pass, by the rule with which it breaks ties, and the first convolution undoes them; what is left of it at the input is
+# a *smaller* gradient. With numbers, each checked by this page against the records:
+
+# %% tags=["hide-input"]
+from IPython.display import HTML
+
+from snnpaper.report import findings
+from snnpaper.report.findings import gradients
+from snnpaper.report.trail import densities
+
+found = densities.frame()
+main = densities.main_cell(found)
+trained, fresh = main[main["state"] == "trained"], main[main["state"] == "untrained"]
+HTML(findings.say(gradients.made_at_the_pool(trained), gradients.ties(), gradients.smaller()))
+
+# %% [markdown]
 # **The question.** A spiking network's gradient is said to be sparse. Where on its way back from the loss to
 # the image does it become so, what makes it so, and is anything left of it where an attack takes hold?
 #
@@ -29,7 +46,6 @@
 
 # %%
 import pandas as pd
-from IPython.display import HTML
 
 from snnpaper import ledger
 from snnpaper.config import Run
@@ -37,13 +53,10 @@ from snnpaper.measure import trail as measure
 from snnpaper.nets import data
 from snnpaper.report import page, plots, tables
 from snnpaper.report.comparison import verdicts
-from snnpaper.report.trail import decay, densities, figures
+from snnpaper.report.trail import decay, figures
 from snnpaper.stats import over_seeds
 
 plots.use_style()
-found = densities.frame()
-main = densities.main_cell(found)
-trained, fresh = main[main["state"] == "trained"], main[main["state"] == "untrained"]
 first = trained.iloc[0]
 print(f"The networks of this page: {tables.network_text(first)}, on {data.TABLE[first['dataset']].label}.")
 
@@ -73,13 +86,18 @@ figure
 HTML(page.under(figure, "ch4-backward", page.origin(shared)))
 
 # %% [markdown]
-# **What we see.** From the logits to the pool's output every entry is non-zero, in every mode, for both pools, trained
-# or not. The one place where exact zeros are made is the stem's max pool: its nine-to-one selection leaves at most a
-# quarter of its input with a gradient, because there are four positions for every window. Two layers further the
+# **What we see.** From the logits to the pool's output nearly every entry is non-zero; a few channels of the last stage
+# are dead, with either pool. Max pooling makes its exact zeros in one place, the stem's pool: the
+# nine-to-one selection leaves at most a quarter of its input with a gradient, because there are four positions for every window. Two layers further the
 # convolution undoes it: each pixel feeds many windows of many channels, and one of them is enough. At the
-# network's input, the only gradient that an attack uses, nothing of the pool's sparsity is left to count.
+# network's input, the only gradient that an attack uses, no exact zero of the pool is left. What is left is a trace in
+# the effective share, and a smaller norm, which is what an attack feels: the first-order change of the output is
+# $\epsilon\|g\|_1$ ([](theorems)).
 
-# %%
+# %% tags=["hide-input"]
+HTML(findings.say(gradients.dead_channels(trained), gradients.concentrated()))
+
+# %% tags=["hide-input"]
 for state in ("untrained", "trained"):
     for pool in ("max", "avg"):
         values = [100 * at.get((pool, state, "eval", place), float("nan")) for place in ("sn1", "conv1", "input")]
@@ -199,7 +217,7 @@ assert all(p["density, silent pass nothing"] < p["density"] <= 0.25 for p in sil
 # ## Where is "37.88 %"?
 #
 # The paper says that average pooling reduces the sparsity "at the pooling layer" by 37.88 %. Whether that is absolute or
-# relative, and averaged over what, we do not know. So we try every reading we can think of: each layer, groups
+# relative, and averaged over what, we do not know. So we try every interpretation we can think of: each layer, groups
 # of layers, both modes, four thresholds, trained and untrained; as points of density, relative to max
 # pooling's sparsity, and relative to average pooling's density.
 
@@ -208,13 +226,13 @@ value = verdicts.paper_values()["pool_sparsity_drop"]["value"]
 target = value if value is not None else float("nan")
 tried = densities.locate(target, main)
 distinct = tried[(tried["where"] != "all layers")].drop_duplicates(["where", "mode", "quantity", "state"])
-print(f"{len(tried)} readings, {(tried['off'].abs() <= 1).sum()} within one point of {target:g}")
+print(f"{len(tried)} interpretations, {(tried['off'].abs() <= 1).sum()} within one point of {target:g}")
 
 # %%
 near = distinct.head(8).assign(value=lambda f: f["value"].round(2), off=lambda f: f["off"].round(2))
 HTML(page.table(near[["where", "mode", "state", "quantity", "value", "off"]], page.origin(main)))
 
-# %% mystnb={"figure": {"name": "fig-trail-readings", "caption": "All readings of the printed number: how many give which value (counts on a logarithmic axis)."}, "image": {"alt": "A histogram from minus 100 to 100 with most readings at zero, some at the far right from the pool's input, and a few where the printed number is marked."}}
+# %% mystnb={"figure": {"name": "fig-trail-readings", "caption": "All interpretations of the printed number: how many give which value (counts on a logarithmic axis)."}, "image": {"alt": "A histogram from minus 100 to 100 with most values at zero, some at the far right from the pool's input, and a few where the printed number is marked."}}
 figure = figures.readings(tried["value"].clip(-100, 100), target)
 figure
 
@@ -223,9 +241,10 @@ HTML(page.under(figure, "ch4-readings", page.origin(main)))
 
 # %% [markdown]
 # **At the pool's input it cannot be.** There the density falls from 100 % to what a selection of one in nine with
-# stride 2 leaves, at most 25 %: a drop of 75 points or more. **One reading comes near, for a reason of arithmetic:**
+# stride 2 leaves, at most 25 %: a drop of 75 points or more. **One interpretation comes near, for a reason of
+# arithmetic:**
 # averaged over the pool's *input and output* the drop is half of that, at least 37.5 points, whatever the network.
-# A hook that averages what it sees on both sides of a layer would print a number of this size. It is a plausible origin and no evidence. Other readings come as near and mean
+# A hook that averages what it sees on both sides of a layer would print a number of this size. It is a plausible origin and no evidence. Others come as near and mean
 # nothing: the mean over the whole stem comes near before training, by chance, and moves away with it:
 
 # %%
@@ -289,8 +308,7 @@ HTML(page.under(figure, "ch4-natural", page.origin(behind)))
 start = rows[(rows["state"] == "untrained") & (rows["pool"] == "avg")].set_index("setting")["conv1_mean"]
 print("untrained, average pooling, density at conv1 out (%):")
 print((100 * start).round(1).to_string())
-if start.notna().all():
-    assert start["IF, ATan surrogate"] > 0.99 > start.drop("IF, ATan surrogate").max()
+densest = gradients.natural(start)
 
 # %% [markdown]
 # The spiking network with the paper's surrogate is the **densest** of the four: without a max pool it has no
@@ -325,7 +343,7 @@ assert not start["sn1_mean"].max() > 0.25
 # %% [markdown]
 # A skip adds a path, and a sum of paths is zero only where all are, or where they cancel exactly. In an identity block of
 # SEW the skip's derivative is one; in the others it has neurons of its own ([](spikes)), but is still one path more. So a
-# skip makes no exact zeros. What the three do change is the norm.
+# skip makes no exact zeros; what it changes is in the column "norm".
 #
 # ### "Temporally coded": is it the code?
 
@@ -508,17 +526,46 @@ print(f"Of these {networks.sum()}, {small} are below the paper's scale: what res
 
 # %% [markdown]
 # ## Summary
+
+# %% tags=["hide-input"]
+HTML(findings.say(gradients.smaller(), gradients.concentrated(), densest))
+
+# %% [markdown]
+# How far this reaches is said in the line above the summary; the rules are in [](ch-rules).
 #
-# - Exact zeros arise in one place, the backward pass of the stem's max pool, and are gone again two layers later: at the
-#   input, where an attack acts, gradients are dense for both pools, at every threshold we tried.
-# - Even there the sparsity is a rule for ties. Most windows are silent, most of the gradient goes through them, and
-#   sharing ties, which is as right, makes the gradient nearly as dense as average pooling's.
-# - In this measure neither spikes with the ATan surrogate, nor skips, nor the temporal code make a gradient sparse; ReLU and
-#   surrogates with compact support do. How far this reaches is said in the line above; the rules are in [](ch-report).
+# ## Exercises
+#
+# **1.** A 3×3 max pool with stride 2 and padding 1 on an even number of positions a side: why can at most a quarter of its
+# input receive a gradient, and when is it less?
+#
+# ```{admonition} Solution
+# :class: dropdown
+# Each window passes its gradient to one entry. A map of $n \times n$ positions has $n^2/4$ windows, hence at most $n^2/4$
+# entries with a gradient. It is less when two overlapping windows choose the same entry, as they do when one spike is the
+# maximum of both; in a silent window the first position wins, and no two windows share a first position inside the map.
+# ```
+#
+# **2.** Two gradients have the same number of non-zero entries, the second is half of the first. Which of density, effective
+# share, L1 norm and the ratio of Theorem 4.1 tell them apart, and which of them matters to an attacker?
+#
+# ```{admonition} Solution
+# :class: dropdown
+# Only the L1 norm: the other three do not change when a gradient is scaled. To first order the attacker moves the output by
+# $\epsilon\|g\|_1$, so it is the one that matters. This is how max pooling can help without any sparsity at the input.
+# ```
+#
+# **3.** At the pool's input a quarter of the entries has a gradient, at conv1's output more, at the input nearly all. What makes
+# the second number larger than the first in eval mode, where BatchNorm is a fixed map of each entry?
+#
+# ```{admonition} Solution
+# :class: dropdown
+# The neurons between them: a potential is kept from step to step, so the gradient of an entry at step $t$ includes those of
+# later steps. An entry is zero at conv1's output only if all steps until the neuron's next spike are zero at the pool's input.
+# ```
 #
 # ## Try
 #
 # - `python -m snnpaper train --profile sweep --surrogate rectangular` adds a record: which rows above change?
 # - `snnpaper measure untrained --profile sweep --pool max --T 1`: with a single bit plane, how many windows are tied?
 # - `verdicts.paper_values()["pool_sparsity_drop"]`: with the paper at hand, put its exact wording next to
-#   [](trail-3788): which reading does it mean?
+#   [](trail-3788): which interpretation does it mean?

@@ -11,7 +11,7 @@
 
 # %% [markdown]
 # (ch-rules)=
-# # The rules, before the runs
+# # The rules, and when each was written
 #
 # **The question.** What will be run, what will count as an answer, and how small an effect can it show?
 #

@@ -145,7 +145,7 @@ def test_the_address_has_one_home():
     assert load("CITATION.cff").get("repository-code", "") == url
     assert load("_config.yml")["repository"]["url"] == ""
     if not url:
-        for name in ("README.md", "book/index.md", "_config.yml"):
+        for name in ("README.md", "book/index.py", "_config.yml"):
             text = (ROOT / name).read_text(encoding="utf-8")
             assert not re.search(r"github\.com/[\w-]+/snnpaper", text), f"{name} names an address that is not set"
 

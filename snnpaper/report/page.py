@@ -104,6 +104,11 @@ def folded(frame: pd.DataFrame, what: str) -> str:
     return f"<details><summary>{len(frame)} {html.escape(what)}</summary>{table(frame)}</details>"
 
 
+def fold(text: str, summary: str) -> str:
+    """HTML behind a line that names it."""
+    return f"<details><summary>{html.escape(summary)}</summary>{text}</details>"
+
+
 def under(figure: Figure, name: str, below: str = "") -> str:
     """Write the figure as <name>.svg and <name>.pdf; returns the links to both, and `below`."""
     files = plots.save(figure, book() / FIGURES, name)

@@ -1,0 +1,95 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     notebook_metadata_filter: kernelspec,jupytext
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Gradient sparsity and robustness in spiking networks
+#
+# ## The answer: a lead under the published attack, none that can be told from zero under a stronger one
+
+# %% tags=["remove-input"]
+from IPython.display import HTML
+
+from snnpaper.report import answer, findings, page, plots, tables
+from snnpaper.report.attacks import tables as attacked
+from snnpaper.report.findings import gradients, pools
+
+plots.use_style()
+acc, curves, worst = tables.accuracies(), attacked.curves(), attacked.rows()
+HTML(answer.listed(answer.sentences(acc, curves)))
+
+# %% tags=["remove-input"] mystnb={"figure": {"name": "fig-answer", "caption": "Accuracy with max minus accuracy with average pooling on CIFAR-10 in the paper's threat model (spike space), with 95 % intervals: filled, over five seeds and the images; hollow, one seed, over the images. Top: SEW-ResNet-18. Bottom: three 18-layer networks, gradients in eval mode."}, "image": {"alt": "Two panels of dots with intervals around a line at zero. Top, one network: clean, PGD-7 as published and PGD-7 in eval mode lie right of zero, max pooling ahead; for PGD-20 with any iterate, at two radii, and for all attacks together the interval contains zero. Bottom, spiking networks lie right of zero or on it, their ReLU twins far to the left, average pooling ahead."}}
+answer.figure(acc, curves, worst)
+
+# %% [markdown]
+# ## The claim
+#
+# *Accuracy-Robustness Trade Off via Spiking Neural Network Gradient Sparsity Trail* {cite}`luu2025trail` says three things
+# about spiking networks, which learn with a surrogate gradient:
+#
+# 1. the gradient is naturally sparse, and max pooling makes it sparser still;
+# 2. a network with a sparser gradient is harder to attack;
+# 3. the price is accuracy on clean images, since the same sparse paths carry the weights' gradients.
+#
+# ## The evidence
+#
+# Each line is a finding that the page checks against the records when it is built: a record that contradicts one stops
+# the book.
+
+# %% tags=["hide-input"]
+shown = [pools.published(acc), pools.stronger(curves), pools.half_survive(curves), pools.pixel(curves)]
+HTML(findings.say(*shown, gradients.smaller(), pools.reversed_by_relu(acc), pools.clean(acc)))
+
+# %% tags=["remove-input"]
+HTML(
+    f"<details><summary>The networks behind this page</summary>{', '.join(map(page.run_link, answer.behind_it()))}</details>"
+)
+
+# %% [markdown]
+# ## What could not be read
+#
+# The paper has three versions: v1 of 28 September, v2 of 6 October and v3 of 3 December 2025 (arXiv 2509.23762). We could
+# read none of them whole. What we say of it comes from its abstract, from summaries of it that do not say which
+# version they read, and from its public code (luutn2002/grad-obf-snn at 11989ad). Its Tables 1, 2 and 4, nearly all
+# cells of Table 3, and the wording of Theorems 4.2 to 4.4 we have not seen; where a chapter judges one of these theorems it
+# judges our reading of it. A number that a reader can supply goes into `book/paper_values.yml`, and every comparison
+# picks it up.
+#
+# ## How to read
+#
+# **In five minutes**: this page, then the findings that open [](ch-obfuscation) (was it robustness, or did the attack
+# get lost?) and [](ch-trail) (where is the gradient sparse?).
+#
+# **In an hour**: [](spikes) if spikes are new to you, then [](ch-trail), [](ch-tables) and [](ch-obfuscation) with
+# their figures, and [](ch-report) for the paper's numbers beside ours.
+#
+# **In a day**: [](theorems) with its proofs, [](ch-trade-off) with a network that you train and attack yourself,
+# [](ch-rules) for the rules and when they were written, and the exercises. Then overturn something: every number
+# has a record in `results/`, most networks are in `zoo/`, and [](ch-report) ends with how to check us.
+#
+# Each chapter opens with its findings. A **live part** runs while the page is built, on digits, in less than a minute; a
+# **recorded part** is drawn from committed records of longer runs, and names its runs, its scale and its n.
+# [](ch-speed) says how far a step is from its arithmetic; functions are in [](ch-api), symbols in [](notation.md).
+#
+# ## Run it yourself
+#
+# In a copy of the project's folder:
+#
+# ```shell
+# make book                                                # this book
+# cd book && papermill ch3.ipynb out.ipynb -p pool avg     # one chapter with one parameter changed
+# ```
+#
+# The second line needs the environment that the first one makes (`source .venv/bin/activate`).
+#
+# ## How to cite
+#
+# `CITATION.cff` names this work and the paper it examines. Please cite both, and say which commit you read: findings follow
+# the records.

@@ -1,0 +1,48 @@
+"""What the report can say as a whole: how much is decided, and in which direction the rest points here."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from .. import page
+from ..comparison import verdicts
+from . import Finding
+
+
+def undecided(rows: pd.DataFrame) -> Finding:
+    """No number of the paper has a verdict. `rows`: `verdicts.comparisons`."""
+    known = sum(v["value"] is not None for v in verdicts.paper_values().values())
+    decided = (~rows["verdict"].isin(verdicts.NO_VERDICT)).sum()
+    return Finding(
+        f"Of {known} numbers of the paper that we know none has a verdict, for want of networks of its scale with five "
+        f"seeds; {(rows['verdict'] == verdicts.INDICATIVE).sum()} comparisons are indicative, "
+        f"{(rows['ours'] == 'not measured').sum()} not measured.",
+        decided == 0 and known > 0,
+    )
+
+
+def directions(said: pd.DataFrame) -> Finding:
+    """Of the claims without a number, measured here, most do not come out as claimed. `said`: `claims.claims`."""
+    words = said["direction here"].value_counts()
+    count = {word: int(words.get(word, 0)) for word in ("as claimed", "not resolved", "opposite")}
+    return Finding(
+        f"Of the claims without a number, each as measured differences at our scale, {count['as claimed']} differences "
+        f"come out as claimed, {count['opposite']} the other way, and {count['not resolved']} cannot be told "
+        f"from zero.",
+        count["as claimed"] < count["opposite"] + count["not resolved"],
+    )
+
+
+def verdicts_only(words: pd.Series) -> list[str]:
+    """The verdicts, empty where there is none: a page says once what a row without one is."""
+    return ["" if word == verdicts.INDICATIVE else word for word in words.fillna("")]
+
+
+def size(row: pd.Series) -> str:
+    """`page.reading` without what the page says once: "5 seeds, n = 1,000", with the scale where it is the paper's."""
+    return brief(page.reading(row))
+
+
+def brief(reading: str) -> str:
+    """A row's reading without "reduced scale, indicative"."""
+    return reading.replace(", indicative", "").replace("; reduced scale", "").replace("reduced scale; ", "")

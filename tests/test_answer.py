@@ -1,0 +1,128 @@
+"""The findings of the book: they hold on the records, and a record that contradicts one stops the page."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from snnpaper import ledger
+from snnpaper.attacks.standard import TRAIN
+from snnpaper.report import answer, findings, tables
+from snnpaper.report.attacks import tables as attacked
+from snnpaper.report.findings import attacks, gradients, pools, reports
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def acc() -> pd.DataFrame:
+    return tables.accuracies()
+
+
+@pytest.fixture(scope="module")
+def curves() -> pd.DataFrame:
+    return attacked.curves()
+
+
+def test_a_false_finding_is_not_printed():
+    true, false = findings.Finding("a < b", True), findings.Finding("b < a", False)
+    assert findings.say(true) == "<ul><li>a &lt; b</li></ul>"
+    with pytest.raises(AssertionError, match="b < a"):
+        findings.say(true, false)
+
+
+def test_the_readme_and_the_citation_say_what_the_index_computes(acc, curves):
+    said = answer.sentences(acc, curves)
+    for name in ("README.md", "CITATION.cff"):
+        text = re.sub(r"\s+", " ", (ROOT / name).read_text(encoding="utf-8"))
+        for sentence in said:
+            assert sentence in text, f"{name} does not say: {sentence}"
+    assert len(said) == 3 and "±" not in said[0] and "could not be read" in said[2]
+
+
+def test_the_index_opens_with_the_answer_and_types_no_number():
+    page = (ROOT / "book" / "index.py").read_text(encoding="utf-8")
+    headings = re.findall(r"^# (#+ .*)$", page, re.MULTILINE)
+    assert headings[0].startswith("# ") and headings[1].startswith("## The answer:")
+    first_cell = page.split("# %%")[1]
+    assert not re.search(r"\d", first_cell), "the first cell holds a number that no cell computes"
+    claim = page[page.index("## The claim") : page.index("## What could not be read")]
+    assert not re.search(r"\d[\d.]* ?(?:%|points)", claim)
+    for name in ("README.md", "CITATION.cff"):
+        text = re.sub(r"\s+", " ", (ROOT / name).read_text(encoding="utf-8"))
+        assert headings[1].removeprefix("## ") in text
+
+
+def test_a_lead_that_the_records_lose_stops_the_index(acc, curves):
+    worse = acc.copy()  # the published attack fools the networks with max pooling altogether
+    hit = (worse["pool"] == "max") & (worse["protocol"] == TRAIN)
+    worse["correct"] = [c & ~h for c, h in zip(worse["correct"], hit, strict=True)]
+    with pytest.raises(AssertionError, match="as published"):
+        answer.sentences(worse, curves)
+
+
+def test_a_lead_under_the_stronger_attack_stops_the_index(acc, curves):
+    better = curves.copy()
+    kept = (better["pool"] == "max") & (better["threat"] == pools.SPIKE)
+    better["correct"] = [c | k for c, k in zip(better["correct"], kept, strict=True)]
+    with pytest.raises(AssertionError, match="cannot be told from zero"):
+        answer.sentences(acc, better)
+
+
+def test_a_ledger_without_the_cell_says_so(acc):
+    assert pools.measured(acc) and not pools.measured(acc.iloc[:0])
+    assert not pools.measured(acc[acc["seed"] != 4])
+
+
+def test_the_order_of_the_pools_under_relu_is_read_off_the_records(acc):
+    assert pools.reversed_by_relu(acc).holds
+    swapped = acc.assign(pool=acc["pool"].replace({"max": "avg", "avg": "max"}))
+    assert not pools.reversed_by_relu(swapped).holds
+    assert not pools.clean(swapped).holds
+
+
+def test_the_radius_half_survive_is_interpolated_and_ignores_clean_accuracy():
+    left = {"max": (0.8, 0.6, 0.2), "avg": (0.4, 0.3, 0.1)}  # the same shares of what is right without an attack
+    rows = [(pool, 0, r, a) for pool, row in left.items() for r, a in zip((0, 1, 3), row, strict=True)]
+    frame = pd.DataFrame(rows, columns=["pool", "seed", "radius", "accuracy"]).assign(threat="t")
+    assert pools.half_radii(frame, "t").set_index("pool")["radius"].to_dict() == pytest.approx({"avg": 2, "max": 2})
+
+
+def test_a_smaller_gradient_is_asserted_seed_by_seed(monkeypatch):
+    true = gradients.gradients()
+    assert gradients.smaller().holds and gradients.concentrated().holds and true["seed"].nunique() == 5
+    one = true.copy()
+    one.loc[(one["pool"] == "max") & (one["seed"] == 2), "l1"] = one["l1"].max()
+    monkeypatch.setattr(gradients, "gradients", lambda: one)
+    assert not gradients.smaller().holds
+
+
+def test_what_the_regression_says_needs_its_interval():
+    rows = {"predictor": ["log l1", "log effective"], "together": [-0.7, 0.2], "low": [-0.8, 0.1], "high": [-0.6, 0.3]}
+    fit = pd.DataFrame(rows).assign(**{"base": 0.6, "gain": 0.01, "gain high": 0.015})
+    assert gradients.explained(fit).holds and gradients.denser_is_more_robust(fit).holds
+    assert not gradients.denser_is_more_robust(fit.assign(low=-0.1)).holds
+    assert not gradients.explained(fit.assign(**{"gain high": 0.1})).holds
+
+
+def test_noise_must_beat_one_step_to_be_a_finding():
+    rows = attacked.rows()
+    assert attacks.noise(rows).holds
+    better = rows.assign(accuracy=np.where(rows["attack"] == "FGSM, weighted BPDA", 0.1, rows["accuracy"]))
+    assert not attacks.noise(better).holds
+
+
+def test_the_odd_measurements_are_named(acc):
+    clean = {r["name"]: r["results"]["clean_accuracy"] for r in ledger.records("robustness")}
+    assert attacks.odd(acc, clean).holds
+    helped = acc.assign(accuracy=np.where(acc["method"] == "pgd", 1.0, acc["accuracy"]))
+    assert not attacks.odd(helped, clean).holds
+
+
+def test_the_report_says_so_when_something_is_decided():
+    rows = pd.DataFrame({"verdict": ["indicative, no verdict", ""], "ours": ["1.0", "not measured"]})
+    assert reports.undecided(rows).holds
+    assert not reports.undecided(rows.assign(verdict=["held", ""])).holds
+    assert reports.verdicts_only(rows["verdict"]) == ["", ""]
