@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
 
 import torch
 import torchattacks
@@ -24,7 +26,7 @@ IN_AUTOATTACK = 5  # the Square in AutoAttack gets one in so many of them
 AUTOATTACK_STEPS = 10  # of its gradient attacks, torchattacks' default
 DRAWS = 20  # of random noise, an image
 Find = Callable[[nn.Module, Tensor, Tensor], Tensor]  # model, x [N,...], y [N] -> candidates [N,...]
-Keep = Callable[[str, Callable[[], dict]], dict]  # a part's name and its work -> what the work gave, now or earlier
+Keep = Callable[[str, Callable[[], Any]], Any]  # a part's name and its work -> what the work gave, now or earlier
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,8 @@ def worst_case(
     outcome = Outcome(clean, clean.clone(), x.clone())
     for stage in tqdm(stages, disable=not progress, desc="attacks"):
         attacked = clean if stage.whole else outcome.robust.clone()
-        found = keep(stage.settings.name, lambda s=stage, a=attacked: _stage(model, x, y, s, eps, a, outcome.robust))
+        work = partial(_stage, model, x, y, stage, eps, attacked, outcome.robust)
+        found = keep(stage.settings.name, work)
         new = outcome.robust & ~found["correct"]
         outcome.adversarial[new], outcome.robust = found["adversarial"], outcome.robust & ~new
         head = {"settings": stage.settings, "whole": stage.whole}

@@ -74,9 +74,8 @@ def own(net: nn.Module) -> dict[str, str | float | None]:
     """The network's own backward pass, for its record: surrogate and alpha of its neurons, gradient of its pool."""
     neurons = next((m for m in net.modules() if isinstance(m, IF)), None)
     pool = next((how for m in net.modules() if (how := pools.gradient_of(m))), None)
-    return {
-        "surrogate": neurons and neurons.surrogate, "alpha": neurons and neurons.alpha, "pool_backward": pool,
-    }  # fmt: skip
+    surrogate, alpha = (neurons.surrogate, neurons.alpha) if neurons else (None, None)
+    return {"surrogate": surrogate, "alpha": alpha, "pool_backward": pool}
 
 
 def name_of(choice: Backward) -> str:

@@ -21,7 +21,7 @@ from ..nets.data import Images
 
 DERIVATIVES = ("weighted", "smoothed", None)  # BPDA surrogates; None is the code itself, for which PGD has no use
 # How level search moves: the share of the pixels in a step, and the decay of earlier gradients. The second is its own.
-OPTIMISERS = ({"share": 1.0, "decay": 0.0}, {"share": SHARE, "decay": DECAY})
+OPTIMISERS: tuple[dict[str, Any], ...] = ({"share": 1.0, "decay": 0.0}, {"share": SHARE, "decay": DECAY})
 
 
 def ablation(coded: CodedNet, images: Images, levels: int, steps: int) -> dict:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -49,10 +51,10 @@ def curve(
         places = {budget: i for i, budget in enumerate(flips)} | {-1: -1}
         return spread(torch.tensor([places[f] for f in needed.tolist()]), clean)
 
-    pgd = {"steps": steps, "iterate": "any"}
+    pgd: dict[str, Any] = {"steps": steps, "iterate": "any"}
     threats: list[tuple[Settings, Sequence[float], Callable[[], list[int]]]] = [
         (Settings("PGD", "pixel", bpda=bpda, **pgd), levels,
-         lambda b=bpda: first(levels, by_pgd(coded.threat("pixel", b))))
+         partial(first, levels, by_pgd(coded.threat("pixel", bpda))))
         for bpda in ("weighted", "smoothed")
     ]  # fmt: skip
     threats += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -49,10 +50,10 @@ def events(
     ]
     for kinds in (KINDS, *((kind,) for kind in KINDS)):
         head = {"algorithm": "guided moves", "space": "events", "kinds": list(kinds)}
-        threats.append((head, budgets, lambda k=kinds: moves(k)))
+        threats.append((head, budgets, partial(moves, kinds)))
     head = {"algorithm": "random moves", "space": "events", "kinds": list(KINDS)}
     threats.append((head, budgets, lambda: moves(KINDS, random=True)))
-    rows = [h | {"radii": list(radii), "first": keep(repr(h), lambda w=work: w())} for h, radii, work in threats]
+    rows = [h | {"radii": list(radii), "first": keep(repr(h), work)} for h, radii, work in threats]
     batteries = [_battery(coded, images, budget, keep, progress) for budget in worst]
     return {
         "n": len(images), "own": own(coded), "clean": ledger.pack(clean.cpu()), "threats": rows, "batteries": batteries,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -49,7 +50,7 @@ def attacked(
     clean, rows = hits("clean", lambda: correct(coded, images)), []
     for a in tqdm(attacks, disable=not progress, desc="attacks"):
         batch = train_batch if a.protocol == TRAIN else 50
-        rows.append(a.to_dict(own(coded)) | hits(repr(a), lambda a=a, b=batch: robust(coded, images, a, b)))
+        rows.append(a.to_dict(own(coded)) | hits(repr(a), partial(robust, coded, images, a, batch)))
     head = {"n": len(images), "clean_accuracy": clean["accuracy"], "clean_correct": clean["correct"]}
     return head | {"attacks": rows}
 
@@ -64,5 +65,5 @@ def gradients(coded: CodedNet, images: Images, weight_images: int, keep: Keep) -
         out[f"{kind}_n"] = len(part)
         for mode in ("eval", "train"):
             name = f"{kind}_{mode}"
-            out[name] = keep(name, lambda m=measure, p=part, t=mode == "train": m(coded, p, training=t))
+            out[name] = keep(name, partial(measure, coded, part, training=mode == "train"))
     return out

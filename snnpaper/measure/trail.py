@@ -6,6 +6,8 @@ networks, maps of the gradient along the stem and the first residual block.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -110,7 +112,7 @@ def untrained(coded: CodedNet, images: Images, shown: int, run: Run) -> dict:
 
     "arrays", of seed 0: input gradients of the first `shown` images.
     """
-    out = {}
+    out: dict[str, Any] = {}
     for mode in ("eval", "train"):
         found = activation_gradients(coded, images, training=mode == "train")
         last = {r["layer"].split(".")[0]: r for r in found}  # of a stage, its last block

@@ -144,8 +144,9 @@ def _cifar10dvs() -> tuple[Images, Images]:
 
 def _cifar10sim() -> tuple[Images, Images]:
     def read(entry: Dataset, n: tuple[int, int]) -> tuple:
-        film = [part.first(m) for part, m in zip(_cifar("cifar10"), n, strict=True)]
-        return recordings.cifar10sim(root(), entry.frames, entry.shape[-1], [(part.x, part.y) for part in film])
+        learnt, held = (part.first(m) for part, m in zip(_cifar("cifar10"), n, strict=True))
+        film = ((learnt.x, learnt.y), (held.x, held.y))
+        return recordings.cifar10sim(root(), entry.frames, entry.shape[-1], film)
 
     return _recorded("cifar10sim", read)
 

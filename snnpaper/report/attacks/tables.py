@@ -6,6 +6,7 @@ import html
 import math
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,14 +47,16 @@ def rows(shown: Iterable[str] = PAIR) -> pd.DataFrame:
         for b in record["results"]["batteries"]:
             head = {"run": run.name, "label": run.label, "pool": run.pool, "seed": run.seed, "scale": run.scale, "n": n}
             head |= {"space": b["space"], "eps": round(255 * b["eps"], 2)}
-            everyone = {"whole": True, "attacked": ledger.pack(np.ones(n, bool))}
-            clean, worst = (
+            everyone: dict[str, Any] = {"whole": True, "attacked": ledger.pack(np.ones(n, bool))}
+            extra: list[tuple[dict[str, Any], dict[str, Any]]] = [
                 ({"attack": name, "kind": kind, "budget": ""}, everyone | {"correct": b[key]})
                 for name, kind, key in (("clean", "clean", "clean"), (WORST, "worst", "robust"))
-            )
+            ]
             named = [(Settings.of(a, own), a) for a in b["attacks"]]
-            made = [({"attack": s.name, "kind": s.kind, "budget": s.budget}, a) for s, a in named]
-            for row, a in [clean, *made, worst]:
+            made: list[tuple[dict[str, Any], dict[str, Any]]] = [
+                ({"attack": s.name, "kind": s.kind, "budget": s.budget}, a) for s, a in named
+            ]
+            for row, a in [extra[0], *made, extra[1]]:
                 attacked, correct = (ledger.unpack(a[k], n) for k in ("attacked", "correct"))
                 row |= {"whole": a["whole"], "attacked": attacked, "correct": correct}
                 found.append(head | row | {"accuracy": correct.mean() if a["whole"] else math.nan})

@@ -187,8 +187,8 @@ def cifar100(acc: pd.DataFrame) -> Finding:
 
 def spaces(acc: pd.DataFrame) -> Finding:
     """How much survives is first of all a matter of the threat model, far more than of the pool."""
-    cases = {"as published": ("spike", TRAIN), "in eval mode": ("spike", EVAL), "in pixel space": ("pixel",)}
-    found = {name: lead(acc, *case) for name, case in cases.items()}
+    cases = {"as published": ("spike", TRAIN), "in eval mode": ("spike", EVAL), "in pixel space": ("pixel", EVAL)}
+    found = {name: lead(acc, space, protocol) for name, (space, protocol) in cases.items()}
     level = {name: 100 * (d["max"] + d["avg"]) / 2 for name, d in found.items()}
     apart = max(100 * abs(d["difference"]) for d in found.values())
     return Finding(
