@@ -24,8 +24,10 @@ def noise(rows: pd.DataFrame, eps: float = 1) -> Finding:
     }
     share = (left["clean"] - left["noise"]) / (left["clean"] - left["pgd"])
     return Finding(
-        f"In pixel space at {eps:g}/255 random noise, the best of 20 draws, leaves {left['noise']:.1f} % of the images, "
-        f"FGSM {left['fgsm']:.1f} % and PGD-7 (any iterate) {left['pgd']:.1f} %: noise does better than one step along the "
+        f"In pixel space at {eps:g}/255 random noise, the best of 20 draws, leaves {left['noise']:.1f} % of the "
+        f"images, "
+        f"FGSM {left['fgsm']:.1f} % and PGD-7 (any iterate) {left['pgd']:.1f} %: noise does better than one "
+        f"step along the "
         f"gradient and {100 * share:.0f} % of what seven do. The gradient misleads ({part['n'].max()} images, both "
         "pools, one seed).",
         left["pgd"] < left["noise"] < left["fgsm"] and share > 0.75 and part["seed"].nunique() == 1,
@@ -50,7 +52,8 @@ def oddities(acc: pd.DataFrame, clean: dict[str, float]) -> list[str]:
     for d in both[both["pgd"] > both["fgsm"]].to_dict("records"):
         said.append(
             f"{d['label']}, {d['pool']} pooling, {d['eps']}/255, {d['space']} space, {d['protocol']}: "
-            f"PGD-7 leaves {100 * d['pgd']:.1f} %, FGSM {100 * d['fgsm']:.1f} %, {round((d['pgd'] - d['fgsm']) * d['n'])} of "
+            f"PGD-7 leaves {100 * d['pgd']:.1f} %, FGSM {100 * d['fgsm']:.1f} %, "
+            f"{round((d['pgd'] - d['fgsm']) * d['n'])} of "
             f"{d['n']:,} images more."
         )
     return said
