@@ -13,7 +13,7 @@ from .matrix import OWN, WITH_ASSG, WORST, columns, text
 
 
 def heat_map(found: pd.DataFrame) -> Figure:
-    """`matrix.shares`: a row a training, a column an attack, per cent and half-width; framed are own backward passes."""
+    """`matrix.shares`: a row a training, a column an attack, per cent and half-width; own backward passes framed."""
     rows, shown = pools.ordered(found["pool"]), columns(found)
     share = found.pivot(index="pool", columns="attack", values="share").loc[rows, shown]
     texts = [
@@ -58,7 +58,7 @@ def diagonal(found: pd.DataFrame) -> Figure:
 
 
 def norms(networks: pd.DataFrame) -> Figure:
-    """`size.by_network`: mean log2 least radius over density at the pool and over log2 of margin by L1 norm; a mark each."""
+    """`size.by_network`: mean log2 least radius over density at the pool, and over log2 of margin by L1 norm."""
     figure = Figure(figsize=(7, 2.8), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     for pool in pools.ordered(networks["pool"]):

@@ -18,9 +18,8 @@ def images() -> pd.DataFrame:
     """One row per correctly classified image of each network of SETTING with a "backwards" record.
 
     Columns: run, pool, seed; `least`, log2 of the least radius (1/255, spike space) that fools the image by PGD through
-    any backward pass, twice the largest where none does (the smallest recorded is an upper bound); log l1 and log margin (log2), l0 at pool (the share of
-    non-zero entries at the pool's input through the network's own backward pass), l0 (the same at the network's
-    input), log l2 (log2).
+    any backward pass, twice the largest where none does; log l1, log l2 and log margin (log2); l0 and l0 at pool, the
+    shares of non-zero entries at the network's input and at the pool's. The gradient is through the own backward pass.
     """
     frames = []
     for record in ledger.records("backwards"):
