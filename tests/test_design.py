@@ -108,11 +108,11 @@ def test_wrong_settings_and_networks_are_refused(home):
 
 def written(root: Path, pool: str, seed: int, density: float, radius, hides: float = 0.0, n: int = N) -> None:
     """A record in which image i has the least radius radius(i) by every foreign pass, 2^hides times it by its own."""
-    rng = np.random.default_rng([seed, *pool.encode()])
+    same, rng = np.random.default_rng(seed), np.random.default_rng([seed, *pool.encode()])  # images; networks
     run, radii = matrix.SETTING.but(pool=pool, seed=seed), list(backwards.RADII)
     own = pools.find(run.pooling).back.name
-    l1, margin = 2 ** rng.normal(7, 1, n), np.clip(2 ** rng.normal(-2, 1, n), None, 1)
-    wrong, true = rng.random(n) < 0.4, radius(l1, margin, density, rng)
+    l1, margin = 2 ** same.normal(7, 1, n), np.clip(2 ** same.normal(-2, 1, n), None, 1)
+    wrong, true = same.random(n) < 0.4, radius(l1, margin, density, rng)
     shares = np.clip(density + rng.normal(0, 0.02, n), 0, 1)
 
     def first(value) -> list[int]:
@@ -135,7 +135,7 @@ def written(root: Path, pool: str, seed: int, density: float, radius, hides: flo
 
 def of_size(l1, margin, density, rng):
     """Density says nothing: margin over norm decides."""
-    return 2 ** (2 + np.log2(margin / l1) + 9 + rng.normal(0, 0.5, len(l1)))
+    return 2 ** (2 + np.log2(margin / l1) + 9 + rng.normal(0, 0.3, len(l1)))
 
 
 def of_density(l1, margin, density, rng):

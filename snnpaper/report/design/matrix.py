@@ -166,7 +166,7 @@ def table(found: pd.DataFrame) -> pd.DataFrame:
     for pool in pools.ordered(found["pool"]):
         part = found[found["pool"] == pool].set_index("attack")
         few = part["seeds"].iloc[0] < FEW
-        row = {"training": pool, "seeds": f"{part['seeds'].iloc[0]}{' (over images alone)' * few}"}
+        row = {"training": pool, "seeds": f"{part['seeds'].iloc[0]}{' (over images alone)' * bool(few)}"}
         for attack in columns(found):
             row[attack] = text(part, attack)
         rows.append(row)
