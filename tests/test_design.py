@@ -206,6 +206,11 @@ def test_the_matrix_is_the_records(tmp_path, monkeypatch):
         row = found[(found["pool"] == "max") & (found["attack"] == column)].iloc[0]
         assert row["share"] == pytest.approx(np.mean(rate)) and row["seeds"] == 3
     by = found.pivot(index="pool", columns="attack", values="share")
+    hidden = matrix.between(stand, "max", matrix.OWN, "ties")
+    assert hidden.mean == pytest.approx(by.loc["max", matrix.OWN] - by.loc["max", "ties"]) and hidden.above
+    assert (
+        matrix.between(stand, "max", "avg", "ties").mean == 0 and matrix.between(stand, "topk:3", "avg", "ties") is None
+    )
     passes = list(backwards.PASSES)
     assert (by[matrix.WORST] <= by[passes].min(axis=1) + 1e-12).all()
     assert (by[matrix.WITH_ASSG] < by[matrix.WORST]).all()

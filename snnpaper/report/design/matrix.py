@@ -141,6 +141,16 @@ def difference(stand: pd.DataFrame, attack: str, pair: Pair = TRAINED) -> Differ
     return Difference(mean, half, len(seeds))
 
 
+def between(stand: pd.DataFrame, pool: str, one: str, other: str) -> Difference | None:
+    """The share under attack `one` minus that under `other`, of the same networks and images; None without any."""
+    part = stand[stand["pool"] == pool]
+    first, second = (part[part["attack"] == attack].sort_values("seed") for attack in (one, other))
+    if first.empty or second.empty:
+        return None
+    mean, half = over_seeds_and_images(np.stack(_values(first)) - np.stack(_values(second)))
+    return Difference(mean, half, len(first))
+
+
 def verdict(own: Difference, worst: Difference) -> str:
     """Rule 11's word for two differences of TRAINED: through the own backward pass of each, and in the worst case."""
     if worst.above:
