@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import torch
 
-from snnpaper import ledger, zoo
+from snnpaper import ledger, measure, zoo
 from snnpaper.config import Run
-from snnpaper.measure import attacks, backwards
+from snnpaper.measure import backwards, curve
 from snnpaper.nets import data, pools
 from snnpaper.nets.coded import CodedNet
 from snnpaper.report.design import figures, matrix, size
@@ -28,21 +28,19 @@ SMALL = {"radii": (0.25, 0.5, 64), "levels": (8,), "steps": 2}
 def test_halving_finds_what_the_search_from_below_finds():
     """Where standing within a radius means standing within every smaller one, both say the same."""
     rng, radii = np.random.default_rng(0), (0.25, 0.5, 1, 2, 4, 8, 16, 32)
-    clean = torch.from_numpy(rng.random(60) < 0.8)
-    true = torch.from_numpy(2 ** rng.uniform(-4, 7, int(clean.sum()))) / 255
-    seen = []
+    true, seen = torch.from_numpy(2 ** rng.uniform(-4, 7, 60)), []
 
-    def withstand(i, eps):
-        seen.append((round(255 * eps, 2), len(i)))
-        return true[i] > eps
+    def withstand(i, k):
+        seen.append((k, len(i)))
+        return true[i] > k
 
-    below = attacks.least(clean, radii, withstand)
+    below = curve.least(60, radii, withstand)
     work, seen[:] = sum(n for _, n in seen), []
-    halving = attacks.least_by_halving(clean, radii, withstand)
-    assert halving == below and {-2, -1, 0, 7} <= set(halving["first"])
-    assert seen[0] == (4.0, int(clean.sum()))  # every image at the radius of rule 11
+    found = backwards.halving(60, radii, withstand)
+    assert found.tolist() == below.tolist() and {-1, 0, 7} <= set(found.tolist())
+    assert seen[0] == (4, 60)  # everyone at the radius of rule 11
     assert sum(n for _, n in seen) < work
-    assert attacks.least_by_halving(torch.zeros(3, dtype=torch.bool), radii, withstand)["first"] == [-2] * 3
+    assert backwards.halving(0, radii, withstand).tolist() == []
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +49,10 @@ def home(tmp_path_factory):
     root = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SNNPAPER_HOME", str(root))
-        patch.setattr(backwards, "IMAGES", 30)
         net = zoo.round_(train(TINY, data.load("digits"), checkpoint=False, progress=False).coded.net)
         zoo.save(TINY, net)
         ledger.append("train", TINY, {"test_accuracy": 1.0, "test_n": 1}, 1.0, weights_sha256=zoo.sha256(net))
-        backwards.record(TINY.name, **SMALL)
+        measure.make("backwards", TINY, images=30, **SMALL)
         yield root
 
 
@@ -70,9 +67,7 @@ def test_every_pass_is_recorded_and_the_adaptive_attack_sees_what_they_leave(hom
     left = [all(a["first"][i] in (2, -1) for a in pgd.values()) for i in range(30)]
     assert left == [f != -2 for f in assg["first"]] and any(left)
     assert [a["backward"] for a in r["attacks"] if a["space"] == "pixel"] == ["avg", "max"]
-    before = (home / "results" / "backwards" / f"{TINY.name}.json").read_bytes()
-    backwards.record(TINY.name, **SMALL)  # a record that exists is left alone
-    assert (home / "results" / "backwards" / f"{TINY.name}.json").read_bytes() == before
+    assert not measure.make("backwards", TINY)  # a record that exists is left alone
 
 
 def test_an_attack_goes_through_the_pass_it_is_named_after(home, monkeypatch):
@@ -88,7 +83,7 @@ def test_an_attack_goes_through_the_pass_it_is_named_after(home, monkeypatch):
         moves[len(moves)] = float(grad.abs().sum())
         return torch.ones(len(x), dtype=torch.bool), x.detach()
 
-    monkeypatch.setattr(attacks, "pgd_any_iterate", seen)
+    monkeypatch.setattr(backwards, "pgd_any_iterate", seen)
     backwards.backwards(coded, images, radii=(64,), levels=(1,), steps=1, passes=("max", "ties"))
     own, first, ties = moves.values()
     assert ties == 0 < min(own, first) and own != first
@@ -109,7 +104,7 @@ def test_wrong_settings_and_networks_are_refused(home):
 def written(root: Path, pool: str, seed: int, density: float, radius, hides: float = 0.0, n: int = N) -> None:
     """A record in which image i has the least radius radius(i) by every foreign pass, 2^hides times it by its own."""
     same, rng = np.random.default_rng(seed), np.random.default_rng([seed, *pool.encode()])  # images; networks
-    run, radii = matrix.SETTING.but(pool=pool, seed=seed), list(backwards.RADII)
+    run, radii = matrix.SETTING.but(pool=pool, seed=seed), list(measure.TABLE["backwards"].settings["radii"])
     own = pools.find(run.pooling).back.name
     l1, margin = 2 ** same.normal(7, 1, n), np.clip(2 ** same.normal(-2, 1, n), None, 1)
     wrong, true = same.random(n) < 0.4, radius(l1, margin, density, rng)

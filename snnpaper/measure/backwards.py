@@ -1,4 +1,4 @@
-"""Whose backward pass fools a network: the record "backwards" of a network of zoo/.
+"""Whose backward pass fools a network.
 
 The forward pass is the network's. An attacker is free to send the gradient through the pool in another way than
 training did, so every image is attacked through each way apart; its worst case is the least radius over all of them.
@@ -6,38 +6,35 @@ training did, so every image is attacked through each way apart; its worst case 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from .. import ledger, zoo
-from ..attacks.ensemble import predictions
+from ..attacks.ensemble import predictions, step
 from ..attacks.gradients import Backward, backward
+from ..attacks.levels import level_search
+from ..attacks.pgd import pgd_any_iterate
 from ..attacks.sapgd import sapgd
-from ..nets import data, pools
-from ..nets.coded import CodedNet
+from ..nets import pools
+from ..nets.coded import CodedNet, Threat
 from ..nets.data import Images
-from .attacks import STEPS, by_levels, by_pgd, gradients, least, least_by_halving
+from .curve import gradients, least, spread
+
+Withstand = Callable[[Tensor, float], Tensor]  # places among the attacked images, radius in 1/255 -> which stand
 
 PASSES = ("max", "ties", "silent", "avg")  # gradients of the pool, entries of nets.pools.TABLE
-IMAGES = 500
-# In 1/255, of spike space. The middle one is where every image is attacked through every pass: there a third of the
-# images of both known pools stand.
-RADII = (0.25, 0.5, 1, 2, 4, 8, 16, 32)
-LEVELS = (1, 2, 4)  # grey levels of pixel space, where nearly every image is fooled at the first
 
 
 def backwards(
     coded: CodedNet,
     images: Images,
-    radii: Sequence[float] = RADII,
-    levels: Sequence[int] = LEVELS,
+    radii: Sequence[float],
+    levels: Sequence[int],
+    steps: int,
     passes: Sequence[str] = PASSES,
-    steps: int = STEPS,
 ) -> dict:
-    """The least radius that fools each image (`attacks.least_by_halving`), by backward pass, and `attacks.gradients`.
+    """The least radius that fools each image (`halving`), by backward pass, and `curve.gradients`.
 
     In spike space PGD, any iterate, through the network's own pass and each of `passes`; at the middle radius SA-PGD
     with ASSG on the images that all of these leave (the others have -2); in pixel space level search through max,
@@ -53,22 +50,57 @@ def backwards(
     found = []
     for name, choice in choices.items():
         with backward(coded, choice):
-            found.append(pgd | {"backward": name} | least_by_halving(clean, radii, by_pgd(spike, x, y, steps)))
+            found.append(
+                pgd | {"backward": name} | _row(halving(len(x), radii, by_pgd(spike, x, y, steps)), radii, clean)
+            )
     middle = len(radii) // 2
     stand = torch.tensor([min(places) > middle for places in zip(*(_places(a) for a in found), strict=True)])
     inputs, labels = spike.inputs(images.x[stand]), images.y[stand]
 
-    def by_sapgd(i: Tensor, eps: float) -> Tensor:
-        return predictions(spike, sapgd(spike, inputs[i], labels[i], eps, steps)) == labels[i]
+    def by_sapgd(i: Tensor, k: float) -> Tensor:
+        return predictions(spike, sapgd(spike, inputs[i], labels[i], k / 255, steps)) == labels[i]
 
     assg = pgd | {"algorithm": "SA-PGD", "surrogate": "ASSG", "backward": own}
     with backward(coded, Backward(adaptive=True)):
-        found.append(assg | least(stand, radii[middle : middle + 1], by_sapgd))
+        one = radii[middle : middle + 1]
+        found.append(assg | _row(least(len(labels), one, by_sapgd), one, stand))
     search = pgd | {"space": "pixel", "algorithm": "level search"}
     for name in dict.fromkeys((own, "max", "avg")):
         with backward(coded, Backward() if name == own else Backward(pool=name)):
-            found.append(search | {"backward": name} | least(clean, levels, by_levels(coded, x, y, steps)))
+            first = least(len(x), levels, by_levels(coded, x, y, steps))
+            found.append(search | {"backward": name} | _row(first, levels, clean))
     return {"n": len(images), "own": own, "attacks": found, "gradient": gradients(coded, images)}
+
+
+def halving(n: int, radii: Sequence[float], withstand: Withstand) -> Tensor:
+    """As `curve.least`, beginning in the middle: what stands within a radius is taken to stand within smaller ones too.
+
+    Each of n is attacked at radii[len(radii) // 2], whatever comes of it.
+    """
+    low = torch.zeros(n, dtype=torch.long)  # the place looked for is in low..high
+    high = torch.full_like(low, len(radii))
+    while (left := low < high).any():
+        middle = (low + high) // 2
+        for index in middle[left].unique().tolist():
+            i = (left & (middle == index)).nonzero()[:, 0]
+            robust = withstand(i, radii[index]).cpu()
+            low[i[robust]], high[i[~robust]] = index + 1, index
+    return torch.where(low == len(radii), -1, low)
+
+
+def by_pgd(model: Threat, x: Tensor, y: Tensor, steps: int) -> Withstand:
+    """PGD, any iterate, on uint8 images x [N,C,H,W] in the threat model's own space."""
+    inputs = model.inputs(x)
+    return lambda i, k: pgd_any_iterate(model, inputs[i], y[i], k / 255, step(k / 255, steps), steps)[0]
+
+
+def by_levels(coded: CodedNet, x: Tensor, y: Tensor, steps: int) -> Withstand:
+    """Level search, as `by_pgd`; radii are whole grey levels."""
+    return lambda i, k: predictions(coded, level_search(coded, x[i], y[i], round(k), steps)) == y[i]
+
+
+def _row(first: Tensor, radii: Sequence[float], attacked: Tensor) -> dict:
+    return {"radii": list(radii), "first": spread(first, attacked)}
 
 
 def _places(attack: dict) -> list[int]:
@@ -82,14 +114,3 @@ def own_pass(coded: CodedNet) -> str:
         if name := pools.gradient_of(module):
             return name
     raise ValueError("the network has no pool whose backward pass could be chosen")
-
-
-def record(name: str, **settings) -> None:
-    """Make the record of a network of zoo/, unless it exists; `settings` are those of `backwards`."""
-    if ledger.path("backwards", name).exists():
-        return
-    run, coded = zoo.load(name)
-    coded.requires_grad_(False)
-    images, began = data.load(run.dataset)["test"].first(IMAGES), time.monotonic()
-    results = backwards(coded, images, **settings)
-    ledger.append("backwards", run, results, time.monotonic() - began, **zoo.origin(coded, images))
