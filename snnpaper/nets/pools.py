@@ -198,13 +198,14 @@ class Pool(nn.Module):
         return self.choice.name
 
     def forward(self, x: Tensor) -> Tensor:
-        there, own = self.choice.there, self.choice.there.entry.forward
-        assert own is not None  # `find` allows no other entry before the slash
+        there, function = self.choice.there, self.choice.there.entry.forward
+        assert function is not None  # `find` allows no other entry before the slash
 
         def forward(x: Tensor) -> Tensor:
-            return own(x, self.window, there.value, self.training)
+            return function(x, self.window, there.value, self.training)
 
-        return forward(x) if self.choice.back == there else with_gradient(forward, self.choice.back, self.window, x)
+        own = self.choice.back == there and not there.entry.backward  # autograd's
+        return forward(x) if own else with_gradient(forward, self.choice.back, self.window, x)
 
 
 def gradient_of(layer: nn.Module) -> str | None:

@@ -6,7 +6,7 @@ holding it fixed takes out a path by which sparsity may act, and a measure that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -76,23 +76,23 @@ def fit(frame: pd.DataFrame, predictors: list[str]) -> tuple[np.ndarray, float]:
     return beta[1:], 1 - residual.var() / y.var() if y.var() else 0.0
 
 
-def regress(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
+def regress(frame: pd.DataFrame, seed: int = 0, sparsity: Sequence[str] = SPARSITY) -> pd.DataFrame:
     """One row a predictor: its coefficient alone, and with all others, with the 95 % bootstrap interval.
 
-    Resampled are networks, and images within each. The same in every row: `base`, R^2 of norm and margin; `own`, R^2
-    of the sparsity measures without them; `gain`, R^2 of all minus `base`; each with its interval. Raises
-    ValueError with fewer than two networks.
+    Predictors are KNOWN and `sparsity`. Resampled are networks, and images within each. The same in every row: `base`,
+    R^2 of norm and margin; `own`, R^2 of the sparsity measures without them; `gain`, R^2 of all minus `base`; each with
+    its interval. Raises ValueError with fewer than two networks.
     """
     runs = list(frame.groupby("run").groups.values())
     if len(runs) < 2:
-        raise ValueError(f"{len(runs)} networks have curve records; needed: two")
-    every, rng = [*KNOWN, *SPARSITY], np.random.default_rng(seed)
+        raise ValueError(f"{len(runs)} networks are recorded; needed: two")
+    every, rng = [*KNOWN, *sparsity], np.random.default_rng(seed)
 
     def measured(part: pd.DataFrame) -> np.ndarray:
         both, r2 = fit(part, every)
         base = fit(part, KNOWN)[1]
         alone = [fit(part, [p])[0][0] for p in every]
-        return np.array([*both, *alone, r2 - base, base, fit(part, SPARSITY)[1]])
+        return np.array([*both, *alone, r2 - base, base, fit(part, list(sparsity))[1]])
 
     draws = []
     for _ in range(DRAWS):

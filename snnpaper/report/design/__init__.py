@@ -1,0 +1,1 @@
+"""Chapter 9: is sparsity the cause? From the records "backwards"."""

@@ -1,0 +1,253 @@
+"""Chapter 9: attacks through each backward pass, and what rules 11 and 12 make of records whose truth is known."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from snnpaper import ledger, measure, zoo
+from snnpaper.config import Run
+from snnpaper.measure import backwards, curve
+from snnpaper.nets import data, pools
+from snnpaper.nets.coded import CodedNet
+from snnpaper.report.design import figures, matrix, size
+from snnpaper.train import train
+
+N = 400
+TINY = Run.make("demo", width=4, T=2, epochs=1, train_images=640, pool="max/avg")
+SMALL = {"radii": (0.25, 0.5, 64), "levels": (8,), "steps": 2}
+
+
+# ---- the measurement --------------------------------------------------------------------------------
+
+
+def test_halving_finds_what_the_search_from_below_finds():
+    """Where standing within a radius means standing within every smaller one, both say the same."""
+    rng, radii = np.random.default_rng(0), (0.25, 0.5, 1, 2, 4, 8, 16, 32)
+    true, seen = torch.from_numpy(2 ** rng.uniform(-4, 7, 60)), []
+
+    def withstand(i, k):
+        seen.append((k, len(i)))
+        return true[i] > k
+
+    below = curve.least(60, radii, withstand)
+    work, seen[:] = sum(n for _, n in seen), []
+    found = backwards.halving(60, radii, withstand)
+    assert found.tolist() == below.tolist() and {-1, 0, 7} <= set(found.tolist())
+    assert seen[0] == (4, 60)  # everyone at the radius of rule 11
+    assert sum(n for _, n in seen) < work
+    assert backwards.halving(0, radii, withstand).tolist() == []
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A home with one small trained network whose forward pass is max and whose gradient average."""
+    root = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SNNPAPER_HOME", str(root))
+        net = zoo.round_(train(TINY, data.load("digits"), checkpoint=False, progress=False).coded.net)
+        zoo.save(TINY, net)
+        ledger.append("train", TINY, {"test_accuracy": 1.0, "test_n": 1}, 1.0, weights_sha256=zoo.sha256(net))
+        measure.make("backwards", TINY, images=30, **SMALL)
+        yield root
+
+
+def test_every_pass_is_recorded_and_the_adaptive_attack_sees_what_they_leave(home):
+    r = ledger.read("backwards", TINY.name)["results"]
+    assert r["n"] == 30 and r["own"] == "avg" and len(r["gradient"]["l0_pool"]) == 30
+    pgd = {a["backward"]: a for a in r["attacks"] if a["algorithm"] == "PGD"}
+    assert set(pgd) == set(backwards.PASSES) and all(a["steps"] == 2 for a in r["attacks"])
+    assert len({tuple(i for i, f in enumerate(a["first"]) if f == -2) for a in pgd.values()}) == 1  # the same are clean
+    (assg,) = (a for a in r["attacks"] if a["surrogate"] == "ASSG")
+    assert assg["radii"] == [0.5] and assg["backward"] == "avg"
+    left = [all(a["first"][i] in (2, -1) for a in pgd.values()) for i in range(30)]
+    assert left == [f != -2 for f in assg["first"]] and any(left)
+    assert [a["backward"] for a in r["attacks"] if a["space"] == "pixel"] == ["avg", "max"]
+    assert not measure.make("backwards", TINY)  # a record that exists is left alone
+
+
+def test_an_attack_goes_through_the_pass_it_is_named_after(home, monkeypatch):
+    """With the pool's gradient cut in one pass alone, that pass alone takes its steps in no direction."""
+    nothing = pools.Entry("nothing", "#000000", "x", backward=lambda x, grad, *_: torch.zeros_like(x))
+    monkeypatch.setitem(pools.TABLE, "ties", nothing)
+    _, coded = zoo.load(TINY.name)
+    moves, images = {}, data.load("digits")["test"].first(6)
+
+    def seen(model, x, y, eps, *_, **__):
+        x = x.clone().requires_grad_()
+        (grad,) = torch.autograd.grad(model(x).sum(), x)
+        moves[len(moves)] = float(grad.abs().sum())
+        return torch.ones(len(x), dtype=torch.bool), x.detach()
+
+    monkeypatch.setattr(backwards, "pgd_any_iterate", seen)
+    backwards.backwards(coded, images, radii=(64,), levels=(1,), steps=1, passes=("max", "ties"))
+    own, first, ties = moves.values()
+    assert ties == 0 < min(own, first) and own != first
+
+
+def test_wrong_settings_and_networks_are_refused(home):
+    _, coded = zoo.load(TINY.name)
+    images = data.load("digits")["test"].first(2)
+    with pytest.raises(ValueError, match="pool is 'maxx'; allowed: max, avg, ties, silent"):
+        backwards.backwards(coded, images, passes=("maxx",), **SMALL)
+    with pytest.raises(ValueError, match="no pool"):
+        backwards.backwards(CodedNet(torch.nn.Flatten(), "phase", 2, 10), images, **SMALL)
+
+
+# ---- the report, on records whose truth is known ----------------------------------------------------
+
+
+def written(root: Path, pool: str, seed: int, density: float, radius, hides: float = 0.0, n: int = N) -> None:
+    """A record in which image i has the least radius radius(i) by every foreign pass, 2^hides times it by its own."""
+    same, rng = np.random.default_rng(seed), np.random.default_rng([seed, *pool.encode()])  # images; networks
+    run, radii = matrix.SETTING.but(pool=pool, seed=seed), list(measure.TABLE["backwards"].settings["radii"])
+    own = pools.find(run.pooling).back.name
+    l1, margin = 2 ** same.normal(7, 1, n), np.clip(2 ** same.normal(-2, 1, n), None, 1)
+    wrong, true = same.random(n) < 0.4, radius(l1, margin, density, rng)
+    shares = np.clip(density + rng.normal(0, 0.02, n), 0, 1)
+
+    def first(value) -> list[int]:
+        place = np.searchsorted(radii, value)
+        return np.where(wrong, -2, np.where(place == len(radii), -1, place)).tolist()
+
+    how = {"space": "spike", "algorithm": "PGD", "iterate": "any", "steps": 20, "surrogate": None, "radii": radii}
+    found = [how | {"backward": p, "first": first(true * 2 ** (hides * (p == own)))} for p in backwards.PASSES]
+    stands = [all(a["first"][i] in (-1, 5, 6, 7) for a in found) for i in range(n)]
+    assg = how | {"algorithm": "SA-PGD", "surrogate": "ASSG", "backward": own, "radii": [4]}
+    found.append(assg | {"first": [(0 if i % 10 == 0 else -1) if s else -2 for i, s in enumerate(stands)]})
+    gradient = {"l0": [1.0] * n, "l0_pool": shares.tolist(), "l1": l1.tolist(), "margin": margin.tolist()}
+    gradient["effective"] = [4.0] * n
+    record = {"kind": "backwards", "name": run.name, "config": run.to_dict(), "scale": run.scale, "provenance": {}}
+    record["results"] = {"n": n, "own": own, "attacks": found, "gradient": gradient}
+    file = root / "results" / "backwards" / f"{run.name}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(record))
+
+
+def of_size(l1, margin, density, rng):
+    """Density says nothing: margin over norm decides."""
+    return 2 ** (2 + np.log2(margin / l1) + 9 + rng.normal(0, 0.3, len(l1)))
+
+
+def of_density(l1, margin, density, rng):
+    return of_size(l1, margin, density, rng) * 2 ** (2 * (0.5 - density))
+
+
+DENSITIES = {"max": 0.24, "max/ties": 0.9, "max/silent": 0.05, "max/avg": 1.0, "avg": 1.0, "avg/max": 0.25}
+
+
+def world(root: Path, monkeypatch, radius, hides: float, seeds: int = 5) -> pd.DataFrame:
+    monkeypatch.setenv("SNNPAPER_HOME", str(root))
+    for pool, density in DENSITIES.items():
+        for seed in range(seeds):
+            written(root, pool, seed, density, radius, hides * (1 - density))
+    return matrix.standing(matrix.attacks())
+
+
+def test_where_density_matters_the_worst_case_shows_it(tmp_path, monkeypatch):
+    stand = world(tmp_path, monkeypatch, of_density, hides=0.0)
+    assert matrix.answer(stand).startswith(f"Verdict by rule 11: {matrix.DENSITY}")
+    monkeypatch.setattr("snnpaper.report.attacks.mechanism.DRAWS", 60)
+    frame = size.images()
+    said = size.left(size.fit(frame), frame["run"].nunique())
+    assert said.startswith("By rule 12: something is left for density (denser goes with smaller radii)")
+
+
+def test_where_it_masks_the_own_pass_shows_it_and_the_worst_case_does_not(tmp_path, monkeypatch):
+    stand = world(tmp_path, monkeypatch, of_size, hides=3.0)
+    own, worst = (matrix.difference(stand, a) for a in (matrix.OWN, matrix.WORST))
+    assert own.above and own.mean > 0.1 and worst.zero
+    assert matrix.answer(stand).startswith(f"Verdict by rule 11: {matrix.MASKING}")
+    monkeypatch.setattr("snnpaper.report.attacks.mechanism.DRAWS", 60)
+    frame = size.images()
+    assert "nothing is left for density" in size.left(size.fit(frame), 30)
+
+
+def test_the_rule_s_words():
+    def d(mean, half):
+        return matrix.Difference(mean, half, 5)
+
+    assert matrix.verdict(d(0.0, 0.1), d(0.2, 0.1)) == matrix.DENSITY
+    assert matrix.verdict(d(0.2, 0.1), d(0.02, 0.1)) == matrix.MASKING
+    assert matrix.verdict(d(0.2, 0.1), d(0.02, 0.11)) == matrix.UNRESOLVED  # wider: it could hide what the first shows
+    assert matrix.verdict(d(0.05, 0.1), d(0.02, 0.1)) == matrix.UNRESOLVED
+    assert matrix.verdict(d(0.2, 0.1), d(-0.2, 0.1)) == matrix.UNRESOLVED
+
+
+def test_few_seeds_and_few_networks_get_no_verdict(tmp_path, monkeypatch):
+    stand = world(tmp_path, monkeypatch, of_density, hides=0.0, seeds=1)
+    said = matrix.answer(stand)
+    assert said.startswith("No verdict with 1 seed; so far: density matters") and "interval over images" in said
+    printed = matrix.table(matrix.shares(stand))
+    assert set(printed["seeds"]) == {"1 (over images alone)"}
+    monkeypatch.setattr("snnpaper.report.attacks.mechanism.DRAWS", 20)
+    frame = size.images()
+    assert size.left(size.fit(frame), 6).startswith("No verdict with 6 of 24 networks; so far: ")
+    only = stand[stand["pool"] != "max/avg"]
+    assert matrix.answer(only) == "No seed has both max and max/avg: rule 11 has nothing to judge."
+
+
+def test_the_matrix_is_the_records(tmp_path, monkeypatch):
+    stand = world(tmp_path, monkeypatch, of_size, hides=3.0, seeds=3)
+    found = matrix.shares(stand)
+    one = matrix.attacks()
+    one = one[(one["pool"] == "max") & (one["algorithm"] == "PGD")]
+    for name, column in (("ties", "ties"), ("max", matrix.OWN)):
+        rate = [(r["place"] > 4).sum() / (r["place"] >= 0).sum() for _, r in one[one["backward"] == name].iterrows()]
+        row = found[(found["pool"] == "max") & (found["attack"] == column)].iloc[0]
+        assert row["share"] == pytest.approx(np.mean(rate)) and row["seeds"] == 3
+    by = found.pivot(index="pool", columns="attack", values="share")
+    hidden = matrix.between(stand, "max", matrix.OWN, "ties")
+    assert hidden.mean == pytest.approx(by.loc["max", matrix.OWN] - by.loc["max", "ties"]) and hidden.above
+    assert (
+        matrix.between(stand, "max", "avg", "ties").mean == 0 and matrix.between(stand, "topk:3", "avg", "ties") is None
+    )
+    passes = list(backwards.PASSES)
+    assert (by[matrix.WORST] <= by[passes].min(axis=1) + 1e-12).all()
+    assert (by[matrix.WITH_ASSG] < by[matrix.WORST]).all()
+    printed = matrix.table(found)
+    assert list(printed["training"]) == pools.ordered(DENSITIES) and list(printed.columns)[-2:] == [
+        matrix.WORST,
+        matrix.WITH_ASSG,
+    ]
+    assert re.fullmatch(r"\d+\.\d ± \d+\.\d", printed["silent"].iloc[0])
+    figure = figures.heat_map(found)
+    (drawn,) = {len(ax.patches) for ax in figure.axes if ax.get_xlabel().startswith("the attack")}
+    assert drawn == len(DENSITIES)  # each training's own backward pass is framed
+    assert len(figures.diagonal(found).axes[0].containers) == 2 * len(DENSITIES)
+    networks = size.by_network(size.images())
+    assert len(networks) == 18 and len(figures.norms(networks).axes[1].lines) == len(DENSITIES)
+    assert np.allclose(networks["log l1"] - networks["log l2"], 1)  # (L1/L2)^2 is 4
+
+
+def test_a_share_of_the_right_images_has_the_interval_of_a_ratio():
+    rng = np.random.default_rng(0)
+    right = rng.random((2000, N)) < 0.5
+    stands = right & (rng.random((2000, N)) < 0.3)
+    shares = (stands.sum(1) / right.sum(1)).std()
+    spread = np.std(matrix.influence(right[0], stands[0])) / np.sqrt(N)
+    assert matrix.influence(right[0], stands[0]).mean() == pytest.approx(stands[0].sum() / right[0].sum())
+    assert spread == pytest.approx(shares, rel=0.15)
+    everyone = np.ones(N, bool)
+    assert np.allclose(matrix.influence(everyone, stands[0]), stands[0])
+
+
+def test_without_records_and_with_another_radius(tmp_path, monkeypatch):
+    monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
+    stand = matrix.standing(matrix.attacks())
+    assert stand.empty and matrix.shares(stand).empty and matrix.table(matrix.shares(stand)).empty
+    assert "nothing to judge" in matrix.answer(stand)
+    assert size.images().empty and "nothing can be regressed" in size.left(size.fit(size.images()), 0)
+    written(tmp_path, "max", 0, 0.2, of_size)
+    with pytest.raises(ValueError, match="eps is 5; allowed: 0.25, 0.5, 1, 2, 4"):
+        matrix.standing(matrix.attacks(), 5)
+    other = json.loads(next((tmp_path / "results" / "backwards").glob("*")).read_text())
+    run = matrix.SETTING.but(width=4)
+    (tmp_path / "results" / "backwards" / f"{run.name}.json").write_text(
+        json.dumps(other | {"config": run.to_dict(), "name": run.name})
+    )
+    assert set(matrix.attacks()["run"]) == {matrix.SETTING.but(pool="max", seed=0).name}  # one cell, no other
