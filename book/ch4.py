@@ -467,7 +467,7 @@ titles = [CLASSES[i] if first["dataset"] == "cifar10" else str(i) for i in label
 
 # %% mystnb={"figure": {"name": "fig-trail-heatmaps", "caption": "Size of the input gradient of the true-class probability, summed over time steps and colours, for the same four test images; each map has its own scale. Seed 0 of each network, eval mode."}, "image": {"alt": "Four rows: a cat, two ships, an airplane. Per row the image and four maps. Untrained maps are noise with the image's outline; trained ones have mass around the object. Maps of both pools have gradient everywhere; those of average pooling are smoother, those of max pooling have a fine grid."}}
 figure = figures.heatmaps(photos, maps, titles)
-behind = main[(main["seed"] == 0) & (main["mode"] == "eval")].assign(n=measure.SHOWN)
+behind = main[(main["seed"] == 0) & (main["mode"] == "eval")].assign(n=len(photos))
 figure
 
 # %% tags=["remove-input"]
@@ -509,7 +509,7 @@ behind = found[found["run"].isin(others.values()) & (found["mode"] == "eval") & 
 figure
 
 # %% tags=["remove-input"]
-HTML(page.under(figure, "ch4-heatmaps-variants", page.origin(behind.assign(n=measure.SHOWN))))
+HTML(page.under(figure, "ch4-heatmaps-variants", page.origin(behind.assign(n=len(photos)))))
 
 # %% [markdown]
 # Exact zeros are not to be seen at the input in any of them, so the maps differ in grain, not in support.

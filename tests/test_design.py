@@ -51,7 +51,7 @@ def home(tmp_path_factory):
         patch.setenv("SNNPAPER_HOME", str(root))
         net = zoo.round_(train(TINY, data.load("digits"), checkpoint=False, progress=False).coded.net)
         zoo.save(TINY, net)
-        ledger.append("train", TINY, {"test_accuracy": 1.0, "test_n": 1}, 1.0, weights_sha256=zoo.sha256(net))
+        ledger.append("train", TINY, {"test_accuracy": 1.0, "test_n": 1}, 1.0, live_sha256=zoo.sha256(net))
         measure.make("backwards", TINY, images=30, **SMALL)
         yield root
 
