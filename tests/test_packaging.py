@@ -18,6 +18,7 @@ PROJECT = META["project"]
 FLOOR = PROJECT["requires-python"].removeprefix(">=")
 # Where the name one imports is not the name one installs.
 INSTALLED_AS = {
+    "jupyter_cache": "jupyter-cache",
     "art": "adversarial-robustness-toolbox",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
@@ -48,7 +49,7 @@ def imported(folder: str) -> set[str]:
                 found |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 found.add(node.module.split(".")[0])
-    own = {"snnpaper", "benchmarks", *(p.stem for p in (ROOT / folder).rglob("*.py")), "refresh", "book_build"}
+    own = {"snnpaper", "benchmarks", *(p.stem for p in (ROOT / folder).rglob("*.py")), "refresh", "book_build", "inputs"}
     return {INSTALLED_AS.get(name, name) for name in found - set(sys.stdlib_module_names) - own}
 
 

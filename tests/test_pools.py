@@ -198,5 +198,5 @@ def test_ties_share_over_windows_of_any_shape():
     window = pools.Window.of(nn.MaxPool2d(2))
     back = pools.gradient("ties").pull_back(x, grad, window)[0, 0]
     assert back.tolist() == [[0, 1, 1, 1], [0, 1, 1, 1], [2, 2, 0, 0], [2, 2, 0, 16]]
-    wide = pools.windows(x, pools.Window((1, 3), (2, 1), (0, 1)), -math.inf)
+    wide = pools.windows.windows(x, pools.Window((1, 3), (2, 1), (0, 1)), -math.inf)
     assert torch.equal(wide.amax(0), F.max_pool2d(x, (1, 3), (2, 1), (0, 1)))

@@ -221,7 +221,7 @@ def _reading(row: pd.Series) -> str:
     """Above, below or neither, by the interval; indicative while there are fewer than five seeds."""
     if abs(row["difference"]) <= row["half"]:
         return "no difference can be told"
-    word = f"{pools.find(PAIR[row['difference'] < 0]).label} is ahead"
+    word = f"{pools.find(PAIR[int(row['difference'] < 0)]).label} is ahead"
     return word + ("" if row["seeds"] >= FIVE_SEEDS else ", indicative")
 
 
