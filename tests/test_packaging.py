@@ -49,7 +49,14 @@ def imported(folder: str) -> set[str]:
                 found |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 found.add(node.module.split(".")[0])
-    own = {"snnpaper", "benchmarks", *(p.stem for p in (ROOT / folder).rglob("*.py")), "refresh", "book_build", "inputs"}
+    own = {
+        "snnpaper",
+        "benchmarks",
+        *(p.stem for p in (ROOT / folder).rglob("*.py")),
+        "refresh",
+        "book_build",
+        "inputs",
+    }
     return {INSTALLED_AS.get(name, name) for name in found - set(sys.stdlib_module_names) - own}
 
 
