@@ -187,7 +187,7 @@ def test_a_pair_agrees_in_prose_tags_and_types(copy, old, new):
 
 
 def test_blemishes_in_outputs_are_found(copy):
-    code = "import warnings; warnings.warn('no'); print('', 'home', 'me', 'x', sep='/'); object()"
+    code = "import warnings; warnings.warn('no'); print('', 'home', 'me', 'x', sep='/'); display(object())"
     edit(copy / "book" / "ch1.py", 'print("an output")', code)
     refresh(copy / "book" / "ch1.py")
     found = " ".join(blemishes(copy / "book" / "ch1.ipynb"))
