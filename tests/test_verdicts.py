@@ -167,7 +167,7 @@ def test_claims_follow_the_records(copy, monkeypatch):
             r["results"]["attacks"] = [attack | {"accuracy": hits / 1000, "correct": bits}]
             ledger.path("robustness", r["name"]).write_text(json.dumps(r))
     said = claims.claims().query("scale == 'paper'")
-    (row,) = said[said["quantity"].str.startswith("PGD-7 8/255, spike space, published")].to_dict("records")
+    (row,) = said[said["quantity"].str.startswith(f"{tables.PGD} 8/255, spike space, {TRAIN}")].to_dict("records")
     assert (row["ours"], row["verdict"], row["direction here"]) == ("+10.0 ± 1.9", verdicts.HELD, "as claimed")
     marks = failures.failures()
     mine = marks[marks["where"].str.contains("width 64, 100 epochs") & marks["mark"].str.contains("70 %")]
