@@ -160,5 +160,5 @@ HTML(page.folded(pd.DataFrame(missing), "networks are missing"))
 #   network has to try the pool's other passes.
 # - Rules 11 and 12 are not judged: no other training of this page is attacked in enough seeds.
 #
-# **Try**: a pool of your own, forward or backward ([a new pool in 15 lines](howto-pool.md)); `matrix.standing(matrix.attacks(), 2)` for another
-# radius.
+# **Try**: a pool of your own, forward or backward ([a new pool in 15 lines](howto-pool.md));
+# `matrix.standing(matrix.attacks(), 2)` for another radius.
