@@ -33,13 +33,13 @@ import pandas as pd
 from IPython.display import HTML
 
 from snnpaper import campaign, ledger
-from snnpaper.report import page, plots
+from snnpaper.report import page, plots, standing
 from snnpaper.report.design import figures, matrix, size
 from snnpaper.report.tables import PAIR, bullets
 
 plots.use_style()
-stand = matrix.standing(matrix.attacks())
-shares, images = matrix.shares(stand), size.images()
+stand = standing.standing(matrix.attacks())
+shares, images = standing.shares(stand), size.images()
 networks, fit = size.by_network(images), size.fit(images)
 verdicts = [matrix.answer(stand), size.left(fit, len(networks))]
 HTML(bullets(verdicts))
@@ -49,17 +49,18 @@ HTML(bullets(verdicts))
 # networks was trained. The page's first lines are asserted here; differences are paired by image:
 
 # %%
-pairs = [("silent", "max"), ("max", "ties"), ("max", "avg"), ("max", matrix.WORST)]  # more zeros, fewer zeros
-moves = {pair: matrix.between(stand, "max", *pair) for pair in pairs}
+pairs = [("silent", "max"), ("max", "ties"), ("max", "avg"), ("max", standing.WORST)]  # more zeros, fewer zeros
+moves = {pair: standing.between(stand, "max", *pair) for pair in pairs}
 assert all(d.above for d in moves.values())
-whole = shares[shares["pool"] == "max"].set_index("attack")["share"]
-assert 0.15 < 1 - whole[matrix.WORST] / whole[matrix.OWN] < 0.35  # "a quarter"
+whole = shares[shares["training"] == "max"].set_index("attack")["share"]
+assert 0.15 < 1 - whole[standing.WORST] / whole[standing.OWN] < 0.35  # "a quarter"
 assert shares["seeds"].max() == 1 and verdicts[0].startswith("No ")
-dense = shares[shares["pool"] == "max/avg"].set_index("attack")["share"]
+dense = shares[shares["training"] == "max/avg"].set_index("attack")["share"]
 assert (
-    matrix.between(stand, "max/avg", "silent", "max").above and not matrix.between(stand, "max/avg", "max", "avg").above
+    standing.between(stand, "max/avg", "silent", "max").above
+    and not standing.between(stand, "max/avg", "max", "avg").above
 )
-assert dense[matrix.WORST] >= whole[matrix.WORST]
+assert dense[standing.WORST] >= whole[standing.WORST]
 size_of = networks.set_index("pool")["log l1"]
 assert size_of["max/avg"] < size_of["max"]
 HTML(bullets([f"Attacked through {a} instead of {b}, max pooling: {d} stand." for (a, b), d in moves.items()]))
@@ -89,7 +90,11 @@ HTML(bullets([f"Attacked through {a} instead of {b}, max pooling: {d} stand." fo
 # ## Training against attack
 
 # %% mystnb={"figure": {"name": "fig-ch9-matrix", "caption": "Recorded part: of the correctly classified images of 500, per cent that stand at 4/255 in spike space, ± half of the 95 % interval (over seeds and images; over the images alone below three seeds). A row is a training, a column an attack; framed: the network's own backward pass. Reduced scale."}, "image": {"alt": "A matrix of percentages: trainings in rows, backward passes of the attack in columns, then the worst of them without and with ASSG."}}
-picture = figures.heat_map(shares) if len(shares) else "not recorded yet"
+picture = (
+    standing.heat_map(shares, *matrix.named(shares), "training: forward/backward", "the attack's backward pass")
+    if len(shares)
+    else "not recorded yet"
+)
 picture
 
 # %% [markdown]
@@ -103,7 +108,7 @@ picture = figures.diagonal(shares) if len(shares) else "not recorded yet"
 picture
 
 # %%
-HTML(page.table(matrix.table(shares), page.origin(stand) if len(stand) else ""))
+HTML(page.table(standing.table(shares, *matrix.named(shares)), page.origin(stand) if len(stand) else ""))
 
 # %% [markdown]
 # ## Size apart from sparsity
@@ -161,4 +166,4 @@ HTML(page.folded(pd.DataFrame(missing), "networks are missing"))
 # - Rules 11 and 12 are not judged: no other training of this page is attacked in enough seeds.
 #
 # **Try**: a pool of your own, forward or backward ([a new pool in 15 lines](howto-pool.md));
-# `matrix.standing(matrix.attacks(), 2)` for another radius.
+# `standing.standing(matrix.attacks(), 2)` for another radius.

@@ -10,10 +10,12 @@ import pytest
 import torch
 
 from snnpaper import ledger, measure, zoo
+from snnpaper.attacks.gradients import Backward, backward
 from snnpaper.config import Run
 from snnpaper.measure import backwards, curve
 from snnpaper.nets import data, pools
 from snnpaper.nets.coded import CodedNet
+from snnpaper.report import standing
 from snnpaper.report.design import figures, matrix, size
 from snnpaper.train import train
 
@@ -89,6 +91,21 @@ def test_an_attack_goes_through_the_pass_it_is_named_after(home, monkeypatch):
     assert ties == 0 < min(own, first) and own != first
 
 
+def test_every_sharpness_is_tried_and_the_network_s_own_first(home):
+    _, coded = zoo.load(TINY.name)
+    images = data.load("digits")["test"].first(12)
+    r = backwards.sharpness(coded, images, radii=(1, 64), alphas=(0.5, 2, 8), steps=1)
+    named = [(a["algorithm"], a["surrogate"], a["alpha"]) for a in r["attacks"]]
+    assert named == [("PGD", "atan", a) for a in (2, 0.5, 8)] + [("SA-PGD", "ASSG", None)]
+    assert len({str(a["first"]) for a in r["attacks"]}) > 1 and r["own"]["surrogate"] == "atan"
+    with backward(coded, Backward("sigmoid", 4.0)):
+        r = backwards.sharpness(coded, images, radii=(1, 64), alphas=(0.5,), steps=1)
+    named = [(a["surrogate"], a["alpha"]) for a in r["attacks"]]
+    assert named == [("sigmoid", 4.0), ("sigmoid", 0.5), ("atan", 0.5), ("ASSG", None)]
+    with pytest.raises(ValueError, match="no spiking neurons"):
+        backwards.sharpness(CodedNet(torch.nn.Flatten(), "phase", 2, 10), images, (1,), (2,), 1)
+
+
 def test_wrong_settings_and_networks_are_refused(home):
     _, coded = zoo.load(TINY.name)
     images = data.load("digits")["test"].first(2)
@@ -145,7 +162,7 @@ def world(root: Path, monkeypatch, radius, hides: float, seeds: int = 5) -> pd.D
     for pool, density in DENSITIES.items():
         for seed in range(seeds):
             written(root, pool, seed, density, radius, hides * (1 - density))
-    return matrix.standing(matrix.attacks())
+    return standing.standing(matrix.attacks())
 
 
 def test_where_density_matters_the_worst_case_shows_it(tmp_path, monkeypatch):
@@ -159,7 +176,7 @@ def test_where_density_matters_the_worst_case_shows_it(tmp_path, monkeypatch):
 
 def test_where_it_masks_the_own_pass_shows_it_and_the_worst_case_does_not(tmp_path, monkeypatch):
     stand = world(tmp_path, monkeypatch, of_size, hides=3.0)
-    own, worst = (matrix.difference(stand, a) for a in (matrix.OWN, matrix.WORST))
+    own, worst = (standing.difference(stand, a, matrix.TRAINED) for a in (standing.OWN, standing.WORST))
     assert own.above and own.mean > 0.1 and worst.zero
     assert matrix.answer(stand).startswith(f"Verdict by rule 11: {matrix.MASKING}")
     monkeypatch.setattr("snnpaper.report.attacks.mechanism.DRAWS", 60)
@@ -169,7 +186,7 @@ def test_where_it_masks_the_own_pass_shows_it_and_the_worst_case_does_not(tmp_pa
 
 def test_the_rule_s_words():
     def d(mean, half):
-        return matrix.Difference(mean, half, 5)
+        return standing.Difference(mean, half, 5)
 
     assert matrix.verdict(d(0.0, 0.1), d(0.2, 0.1)) == matrix.DENSITY
     assert matrix.verdict(d(0.2, 0.1), d(0.02, 0.1)) == matrix.MASKING
@@ -182,40 +199,42 @@ def test_few_seeds_and_few_networks_get_no_verdict(tmp_path, monkeypatch):
     stand = world(tmp_path, monkeypatch, of_density, hides=0.0, seeds=1)
     said = matrix.answer(stand)
     assert said.startswith("No verdict with 1 seed; so far: density matters") and "interval over images" in said
-    printed = matrix.table(matrix.shares(stand))
+    shares = standing.shares(stand)
+    printed = standing.table(shares, *matrix.named(shares))
     assert set(printed["seeds"]) == {"1 (over images alone)"}
     monkeypatch.setattr("snnpaper.report.attacks.mechanism.DRAWS", 20)
     frame = size.images()
     assert size.left(size.fit(frame), 6).startswith("No verdict with 6 of 24 networks; so far: ")
-    only = stand[stand["pool"] != "max/avg"]
+    only = stand[stand["training"] != "max/avg"]
     assert matrix.answer(only) == "No seed has both max and max/avg: rule 11 has nothing to judge."
 
 
 def test_the_matrix_is_the_records(tmp_path, monkeypatch):
     stand = world(tmp_path, monkeypatch, of_size, hides=3.0, seeds=3)
-    found = matrix.shares(stand)
+    found = standing.shares(stand)
     one = matrix.attacks()
-    one = one[(one["pool"] == "max") & (one["algorithm"] == "PGD")]
-    for name, column in (("ties", "ties"), ("max", matrix.OWN)):
-        rate = [(r["place"] > 4).sum() / (r["place"] >= 0).sum() for _, r in one[one["backward"] == name].iterrows()]
-        row = found[(found["pool"] == "max") & (found["attack"] == column)].iloc[0]
+    one = one[(one["training"] == "max") & (one["algorithm"] == "PGD")]
+    for name, column in (("ties", "ties"), ("max", standing.OWN)):
+        rate = [(r["place"] > 4).sum() / (r["place"] >= 0).sum() for _, r in one[one["through"] == name].iterrows()]
+        row = found[(found["training"] == "max") & (found["attack"] == column)].iloc[0]
         assert row["share"] == pytest.approx(np.mean(rate)) and row["seeds"] == 3
-    by = found.pivot(index="pool", columns="attack", values="share")
-    hidden = matrix.between(stand, "max", matrix.OWN, "ties")
-    assert hidden.mean == pytest.approx(by.loc["max", matrix.OWN] - by.loc["max", "ties"]) and hidden.above
+    by = found.pivot(index="training", columns="attack", values="share")
+    hidden = standing.between(stand, "max", standing.OWN, "ties")
+    assert hidden.mean == pytest.approx(by.loc["max", standing.OWN] - by.loc["max", "ties"]) and hidden.above
     assert (
-        matrix.between(stand, "max", "avg", "ties").mean == 0 and matrix.between(stand, "topk:3", "avg", "ties") is None
+        standing.between(stand, "max", "avg", "ties").mean == 0
+        and standing.between(stand, "topk:3", "avg", "ties") is None
     )
     passes = list(backwards.PASSES)
-    assert (by[matrix.WORST] <= by[passes].min(axis=1) + 1e-12).all()
-    assert (by[matrix.WITH_ASSG] < by[matrix.WORST]).all()
-    printed = matrix.table(found)
+    assert (by[standing.WORST] <= by[passes].min(axis=1) + 1e-12).all()
+    assert (by[standing.WITH_ASSG] < by[standing.WORST]).all()
+    printed = standing.table(found, *matrix.named(found))
     assert list(printed["training"]) == pools.ordered(DENSITIES) and list(printed.columns)[-2:] == [
-        matrix.WORST,
-        matrix.WITH_ASSG,
+        standing.WORST,
+        standing.WITH_ASSG,
     ]
     assert re.fullmatch(r"\d+\.\d ± \d+\.\d", printed["silent"].iloc[0])
-    figure = figures.heat_map(found)
+    figure = standing.heat_map(found, *matrix.named(found), "training", "the attack")
     (drawn,) = {len(ax.patches) for ax in figure.axes if ax.get_xlabel().startswith("the attack")}
     assert drawn == len(DENSITIES)  # each training's own backward pass is framed
     assert len(figures.diagonal(found).axes[0].containers) == 2 * len(DENSITIES)
@@ -229,22 +248,23 @@ def test_a_share_of_the_right_images_has_the_interval_of_a_ratio():
     right = rng.random((2000, N)) < 0.5
     stands = right & (rng.random((2000, N)) < 0.3)
     shares = (stands.sum(1) / right.sum(1)).std()
-    spread = np.std(matrix.influence(right[0], stands[0])) / np.sqrt(N)
-    assert matrix.influence(right[0], stands[0]).mean() == pytest.approx(stands[0].sum() / right[0].sum())
+    spread = np.std(standing.influence(right[0], stands[0])) / np.sqrt(N)
+    assert standing.influence(right[0], stands[0]).mean() == pytest.approx(stands[0].sum() / right[0].sum())
     assert spread == pytest.approx(shares, rel=0.15)
     everyone = np.ones(N, bool)
-    assert np.allclose(matrix.influence(everyone, stands[0]), stands[0])
+    assert np.allclose(standing.influence(everyone, stands[0]), stands[0])
 
 
 def test_without_records_and_with_another_radius(tmp_path, monkeypatch):
     monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
-    stand = matrix.standing(matrix.attacks())
-    assert stand.empty and matrix.shares(stand).empty and matrix.table(matrix.shares(stand)).empty
+    stand = standing.standing(matrix.attacks())
+    shares = standing.shares(stand)
+    assert stand.empty and shares.empty and standing.table(shares, *matrix.named(shares)).empty
     assert "nothing to judge" in matrix.answer(stand)
     assert size.images().empty and "nothing can be regressed" in size.left(size.fit(size.images()), 0)
     written(tmp_path, "max", 0, 0.2, of_size)
     with pytest.raises(ValueError, match="eps is 5; allowed: 0.25, 0.5, 1, 2, 4"):
-        matrix.standing(matrix.attacks(), 5)
+        standing.standing(matrix.attacks(), 5)
     other = json.loads(next((tmp_path / "results" / "backwards").glob("*")).read_text())
     run = matrix.SETTING.but(width=4)
     (tmp_path / "results" / "backwards" / f"{run.name}.json").write_text(

@@ -60,6 +60,9 @@ TABLE = {
     "backwards": Kind(
         "backwards.backwards", 500,
         {"radii": (0.25, 0.5, 1, 2, 4, 8, 16, 32), "levels": (1, 2, 4), "steps": 20}, codes=FIXED),
+    "sharpness": Kind(
+        "backwards.sharpness", 500,
+        {"radii": (0.25, 0.5, 1, 2, 4, 8, 16, 32), "alphas": (0.5, 1, 2, 4, 8), "steps": 20}, codes=FIXED),
     # Events in every entry of the frames, as whole counts and not; moves of events; moves that every attack may make.
     "events": Kind(
         "events.events", 500,

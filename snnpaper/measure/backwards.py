@@ -1,16 +1,19 @@
 """Whose backward pass fools a network.
 
-The forward pass is the network's. An attacker is free to send the gradient through the pool in another way than
-training did, so every image is attacked through each way apart; its worst case is the least radius over all of them.
+The forward pass is the network's. An attacker is free to send the gradient through the pool, or through the neurons,
+in another way than training did, so every image is attacked through each way apart; its worst case is the least radius
+over all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..attacks import spiking_ensemble
 from ..attacks.ensemble import predictions, step
 from ..attacks.gradients import Backward, backward
 from ..attacks.levels import level_search
@@ -34,25 +37,58 @@ def backwards(
     steps: int,
     passes: Sequence[str] = PASSES,
 ) -> dict:
-    """The least radius that fools each image (`halving`), by backward pass, and `curve.gradients`.
+    """`through` the network's own pool's gradient and each of `passes`, level search in pixel space, `curve.gradients`.
 
-    In spike space PGD, any iterate, through the network's own pass and each of `passes`; at the middle radius SA-PGD
-    with ASSG on the images that all of these leave (the others have -2); in pixel space level search through max,
-    average and its own. "attacks" has one entry each, which says all that decides it; `surrogate` None is the
-    network's own. Raises ValueError for an unknown pass and for a network without a pool.
+    Level search goes through max, average and its own. Raises ValueError for an unknown pass and for a network without
+    a pool.
     """
     own = own_pass(coded)
-    choices = {own: Backward()} | {name: Backward(pool=name) for name in passes if name != own}
+    choices = [({"backward": own}, Backward())]
+    choices += [({"backward": name}, Backward(pool=name)) for name in passes if name != own]
+    found, clean = through(coded, images, choices, radii, steps)
+    x, y = images.x[clean], images.y[clean]
+    search = {"space": "pixel", "algorithm": "level search", "iterate": "any", "steps": steps, "surrogate": None}
+    for name in dict.fromkeys((own, "max", "avg")):
+        with backward(coded, Backward() if name == own else Backward(pool=name)):
+            first = least(len(x), levels, by_levels(coded, x, y, steps))
+            found.append(search | {"backward": name} | _row(first, levels, clean))
+    return {"n": len(images), "own": own, "attacks": found, "gradient": gradients(coded, images)}
+
+
+def sharpness(coded: CodedNet, images: Images, radii: Sequence[float], alphas: Sequence[float], steps: int) -> dict:
+    """`through` the network's own surrogate, and the paper's, each with every sharpness; and `curve.gradients`.
+
+    "attacks" names surrogate and alpha. Raises ValueError for a network without spiking neurons.
+    """
+    neurons = spiking_ensemble.own(coded)
+    if neurons["surrogate"] is None:
+        raise ValueError("the network has no spiking neurons whose surrogate could be chosen")
+    pairs: list[tuple[Any, Any]] = [(neurons["surrogate"], neurons["alpha"])]
+    pairs += [(name, alpha) for name in (neurons["surrogate"], "atan") for alpha in alphas]
+    choices = [({"surrogate": name, "alpha": a}, Backward(name, a)) for name, a in dict.fromkeys(pairs)]
+    found, _ = through(coded, images, choices, radii, steps)
+    found[-1]["alpha"] = None  # ASSG has one for every neuron and step
+    return {"n": len(images), "own": neurons, "attacks": found, "gradient": gradients(coded, images)}
+
+
+def through(
+    coded: CodedNet, images: Images, choices: Sequence[tuple[dict, Backward]], radii: Sequence[float], steps: int
+) -> tuple[list[dict], Tensor]:
+    """The least radius that fools each image (`halving`) in spike space, by backward pass; and which images are right.
+
+    PGD, any iterate, through each of `choices`, beginning with the network's own; at the middle radius SA-PGD with
+    ASSG on the images that all of these leave (the others have -2). There is one entry each, with the words that come
+    with the choice and all that decides it; `surrogate` None is the network's own.
+    """
     spike = coded.threat("spike")
     clean = predictions(spike, spike.inputs(images.x)) == images.y
     x, y = images.x[clean], images.y[clean]
     pgd = {"space": "spike", "algorithm": "PGD", "iterate": "any", "steps": steps, "surrogate": None}
     found = []
-    for name, choice in choices.items():
+    for words, choice in choices:
         with backward(coded, choice):
-            found.append(
-                pgd | {"backward": name} | _row(halving(len(x), radii, by_pgd(spike, x, y, steps)), radii, clean)
-            )
+            first = halving(len(x), radii, by_pgd(spike, x, y, steps))
+        found.append(pgd | words | _row(first, radii, clean))
     middle = len(radii) // 2
     stand = torch.tensor([min(places) > middle for places in zip(*(_places(a) for a in found), strict=True)])
     inputs, labels = spike.inputs(images.x[stand]), images.y[stand]
@@ -60,16 +96,11 @@ def backwards(
     def by_sapgd(i: Tensor, k: float) -> Tensor:
         return predictions(spike, sapgd(spike, inputs[i], labels[i], k / 255, steps)) == labels[i]
 
-    assg = pgd | {"algorithm": "SA-PGD", "surrogate": "ASSG", "backward": own}
+    assg = pgd | choices[0][0] | {"algorithm": "SA-PGD", "surrogate": "ASSG"}
     with backward(coded, Backward(adaptive=True)):
         one = radii[middle : middle + 1]
         found.append(assg | _row(least(len(labels), one, by_sapgd), one, stand))
-    search = pgd | {"space": "pixel", "algorithm": "level search"}
-    for name in dict.fromkeys((own, "max", "avg")):
-        with backward(coded, Backward() if name == own else Backward(pool=name)):
-            first = least(len(x), levels, by_levels(coded, x, y, steps))
-            found.append(search | {"backward": name} | _row(first, levels, clean))
-    return {"n": len(images), "own": own, "attacks": found, "gradient": gradients(coded, images)}
+    return found, clean
 
 
 def halving(n: int, radii: Sequence[float], withstand: Withstand) -> Tensor:
