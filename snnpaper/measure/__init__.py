@@ -54,7 +54,6 @@ TABLE = {
          "fine": (0.25, 0.5, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128),
          "flips": (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)},
         ("keep",), codes=FIXED),
-    # Radii in events an entry, budgets in events moved; the largest budget is half of a usual N-MNIST recording.
     # The middle radius is where every image is attacked through every pass: a third of both pools' images stand there.
     # In pixel space nearly every image is fooled at the first level.
     "backwards": Kind(
@@ -63,11 +62,12 @@ TABLE = {
     "sharpness": Kind(
         "backwards.sharpness", 500,
         {"radii": (0.25, 0.5, 1, 2, 4, 8, 16, 32), "alphas": (0.5, 1, 2, 4, 8), "steps": 20}, codes=FIXED),
-    # Events in every entry of the frames, as whole counts and not; moves of events; moves that every attack may make.
+    # Events in every entry of the frames, as whole counts and not; moves of events, of which the most are half of a
+    # usual N-MNIST recording; moves that every attack may make, which leave some recordings and not all.
     "events": Kind(
         "events.events", 500,
         {"counts": (1, 2, 3, 4, 6, 8, 12, 16), "fine": (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8),
-         "budgets": (8, 16, 32, 64, 128, 256, 512, 1024, 2048), "worst": (64, 256), "steps": 20},
+         "budgets": (8, 16, 32, 64, 128, 256, 512, 1024, 2048), "worst": (64,), "steps": 20},
         ("keep", "progress"), codes=("frames",)),
     "ablation": Kind("ablation.ablation", 100, {"levels": 1, "steps": 20}, codes=FIXED),
     "protocol": Kind("protocol.protocol", 200, {"eps": 8 / 255}, codes=("phase", "weighted_phase")),

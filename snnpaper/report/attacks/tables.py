@@ -16,14 +16,13 @@ from ...attacks.settings import Settings
 from ...config import Run
 from ...nets import pools
 from ...nets.data import TABLE
-from ...stats import over_seeds, over_seeds_and_images, wilson
+from ...stats import over_seeds, over_seeds_and_images
+from ..radii import COLUMNS, along
 from ..tables import FIVE_SEEDS, PAIR, Pair, both_pools, cell, interval_text, minus, network_text
 
 WORST = "worst case of all"
 _ROW = ["run", "label", "pool", "seed", "scale", "n", "space", "eps", "attack", "kind", "budget", "whole", "attacked",
         "correct", "accuracy"]  # fmt: skip
-_CURVE = ["run", "pool", "seed", "scale", "label", "threat", "radius", "accuracy", "correct", "low", "high",
-          "n", "chance"]  # fmt: skip
 SHOWN = Run.make("cpu")  # whose records chapter 6 shows, of any seed; others stay in the ledger
 SHORT = Settings("PGD", steps=7, iterate="any")
 PLAIN = {"pixel": replace(SHORT, bpda="weighted").name, "spike": SHORT.name}  # as is usually reported, but any iterate
@@ -241,24 +240,14 @@ def outsider() -> pd.DataFrame:
 def curves(shown: Iterable[str] = PAIR) -> pd.DataFrame:
     """One row a network of these pools, threat and radius (0: clean): accuracy, its Wilson interval, n.
 
-    Columns: run, pool, seed, scale, label, threat, radius (1/255, or flips), accuracy, correct (bool array), low,
-    high, n, chance.
+    The columns are those of `radii.along`.
     """
-    table = []
+    table: list[dict] = []
     for record in records("curve", shown):
         run = Run.from_dict(record["config"])
         for least in record["results"]["threats"]:
-            threat = threat_of(Settings.of(least, record["results"]["own"]))
-            first, n = np.array(least["first"]), len(least["first"])
-            robust = [(0, first != -2)]
-            robust += [(r, (first == -1) | (first > i)) for i, r in enumerate(least["radii"])]
-            for radius, hits in robust:
-                low, high = wilson(int(hits.sum()), n)
-                head = {"run": run.name, "pool": run.pool, "seed": run.seed, "scale": run.scale}
-                head |= {"label": run.label, "threat": threat}
-                found = {"accuracy": hits.mean(), "correct": hits, "low": low, "high": high}
-                table.append(head | {"radius": radius} | found | {"n": n, "chance": 1 / TABLE[run.dataset].classes})
-    return pd.DataFrame(table, columns=_CURVE)
+            table += along(run, threat_of(Settings.of(least, record["results"]["own"])), least)
+    return pd.DataFrame(table, columns=COLUMNS)
 
 
 def chance_radii(frame: pd.DataFrame) -> pd.DataFrame:
