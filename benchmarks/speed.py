@@ -30,7 +30,6 @@ from snnpaper.config import Run
 from snnpaper.nets import data
 from snnpaper.nets.coding import encode
 from snnpaper.nets.precision import differing_spikes
-from snnpaper.train import write_whole
 
 CPU_GRID = [{"width": w, "batch_size": b} for w in (16, 64) for b in (16, 64)]
 GPU_GRID = [
@@ -213,7 +212,7 @@ def main() -> None:
     name = f"{args.device.partition(':')[0]}-{datetime.now(UTC):%Y%m%dT%H%M}"
     record = {"kind": "speed", "name": name, "config": {"rounds": args.rounds}, "scale": "none", "results": results}
     record["provenance"] = provenance | {"wall_seconds": round(time.monotonic() - began)}
-    write_whole(ledger.path("speed", name), json.dumps(record, indent=1) + "\n")
+    ledger.put(ledger.path("speed", name), json.dumps(record, indent=1) + "\n")
     print(f"recorded as results/speed/{name}.json")
 
 

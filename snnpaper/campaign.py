@@ -1,4 +1,4 @@
-"""The paper's whole grid: its cells, what is recorded of each, and the command that computes the rest."""
+"""The command that computes what the ledger lacks of a grid, and what is left of it."""
 
 from __future__ import annotations
 
@@ -9,111 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from pathlib import Path
 
-import yaml
-
-from . import cost, ledger, measure, zoo
-from .config import PROFILES, Run, book, checkout, home
+from . import cost, files, ledger, measure, zoo
+from .config import Run, book, home
+from .grid import GRID, Cell, cells
 from .measure import experiment
 from .measure.robustness import battery
 from .nets import data
 from .train import Diverged, OutOfTime
-from .workers import claim
-
-_KEYS = ("block", "profile", "fixed", "over", "measure")
-GRID = (checkout() or home()) / "workflow" / "grid.yml"  # of the checkout: an installed package has none
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell of the grid: its block, its profile, what it changes, and the kinds of record it gets."""
-
-    block: str
-    profile: str
-    changes: tuple[tuple[str, object], ...]
-    kinds: tuple[str, ...] = measure.USUAL
-
-    @property
-    def run(self) -> Run:
-        return Run.make(self.profile, **dict(self.changes))
-
-    @property
-    def name(self) -> str:
-        return self.run.name
-
-    @property
-    def command(self) -> str:
-        """The command that computes this cell alone."""
-        return " ".join(["python -m snnpaper train", *self.arguments])
-
-    @property
-    def arguments(self) -> list[str]:
-        given = [x for k, v in self.changes for x in (f"--{k}", str(v))]
-        kinds = [] if self.kinds == measure.USUAL else ["--measure", *self.kinds]
-        return ["--profile", self.profile, *given, *kinds]
-
-    def missing(self) -> list[str]:
-        """The kinds of record this cell lacks."""
-        return experiment.missing(self.run, self.kinds)
-
-    def trains_beside(self, other: Cell) -> bool:
-        """Whether it can be trained at once with another: of one data set, and rate coding draws from one stream."""
-        same = self.run.dataset == other.run.dataset and self.run.coding != "rate"
-        return same and "train" in self.missing() and not self.failed
-
-    @property
-    def failed(self) -> bool:
-        """Whether its training diverged, which is recorded and not tried again."""
-        return ledger.path("failed", self.name).exists()
-
-
-def cells(grid: Path = GRID, block: str = "") -> list[Cell]:
-    """The cells of a grid file, in its order, each run once; of the blocks with `block` in their name.
-
-    Raises ValueError naming the block and what is wrong in it, or that no block has such a name.
-    """
-    if not (chosen := [c for c in _all_cells(grid) if block in c.block]):
-        raise ValueError(f"no block of {grid.name} has {block!r} in its name")
-    return chosen
-
-
-def _all_cells(grid: Path) -> list[Cell]:
-    try:
-        blocks = yaml.safe_load(grid.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as err:
-        raise ValueError(f"the grid {grid} cannot be read: {err}; --grid names another than a checkout's") from None
-    if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
-        raise ValueError(f"{grid.name} must be a list of blocks, each with {', '.join(_KEYS)}")
-    seen: set[str] = set()
-    out = []
-    for i, block in enumerate(blocks):
-        where = f"{grid.name}, block {block.get('block', i + 1)!r}"
-        if unknown := set(block) - set(_KEYS):
-            raise ValueError(f"{where}: unknown {', '.join(sorted(unknown))}; allowed: {', '.join(_KEYS)}")
-        if block.get("profile") not in PROFILES:
-            raise ValueError(f"{where}: profile is {block.get('profile')!r}; allowed: {', '.join(PROFILES)}")
-        fixed, over = block.get("fixed") or {}, block.get("over") or {}
-        kinds = tuple(block.get("measure") or measure.USUAL)
-        if strange := [k for k in kinds if k not in measure.TABLE]:
-            raise ValueError(f"{where}: measure has {', '.join(strange)}; allowed: {', '.join(measure.TABLE)}")
-        names = [f.name for f in fields(Run)]
-        if wrong := [k for k in [*fixed, *over] if k not in names]:
-            raise ValueError(f"{where}: unknown {', '.join(wrong)}; allowed: {', '.join(names)}")
-        if loose := [k for k, v in over.items() if not isinstance(v, list) or not v]:
-            raise ValueError(f"{where}: {', '.join(loose)} under `over` must be a list with entries")
-        for values in itertools.product(*over.values()):
-            changes = fixed | dict(zip(over, values, strict=True))
-            cell = Cell(block.get("block", str(i + 1)), block["profile"], tuple(changes.items()), kinds)
-            try:
-                name = cell.name
-            except ValueError as err:
-                raise ValueError(f"{where}: {err}") from None
-            if name not in seen:
-                seen.add(name)
-                out.append(cell)
-    return out
+from .workers import Busy, claim
 
 
 def run(
@@ -135,6 +40,11 @@ def run(
         raise ValueError(f"together is {together}; allowed: 1 or more")
     chosen = cells(grid, block)
     ledger.provenance()  # before anything on disk can change under a long run
+    files.check(home())
+    training = {c.run.course for c in chosen if "train" in c.missing()}  # may go on from a shorter run's checkpoint
+    for cell in chosen:
+        if cell.run.course not in training:
+            experiment.tidy(cell.run)
     deadline = time.monotonic() + 60 * budget_minutes
     todo = [c for c in chosen if not c.failed and c.missing()]
     for dataset in sorted({c.run.dataset for c in todo if not data.available(c.run.dataset)}):
@@ -160,7 +70,7 @@ def run(
             except Diverged as err:
                 say(f"  failed, and recorded as that: {err}")
                 continue
-            except zoo.NotKept as err:
+            except (zoo.NotKept, Busy) as err:
                 say(f"  left out: {err}")
                 continue
         if render_chapter:
@@ -194,9 +104,9 @@ def render(run: Run) -> Path:
     return out
 
 
-def _left(todo: list[Cell]) -> str:
+def _left(todo: list[Cell], records: list[dict] | None = None) -> str:
     """Training time left on this machine, as estimated from its records."""
-    records = ledger.records("train")
+    records = ledger.records("train") if records is None else records
     costs = [cost.estimate(c.run, records) for c in todo if "train" in c.missing()]
     if not costs:
         return "measurements only"
@@ -204,23 +114,36 @@ def _left(todo: list[Cell]) -> str:
     return f"about {cost.duration(sum(known))} of training" if len(known) == len(costs) else "unknown, no records yet"
 
 
-def status(grid: Path = GRID) -> str:
-    """Done, missing and cost of every cell, block by block; then the recorded runs outside the grid."""
+def status(grid: Path = GRID, block: str = "", every: bool = False) -> str:
+    """A line a block: cells done, and what the others would cost; for one `block`, or `every`, a line a cell too.
+
+    Then what is recorded outside the grid, what is unfinished, and files in results/ that are no records.
+    """
     records = {r["name"]: r for r in ledger.records("train")}
-    lines, listed = [], set()
-    for block, group in itertools.groupby(cells(grid), key=lambda c: c.block):
+    lines, chosen = [], cells(grid, block)
+    for name, group in itertools.groupby(chosen, key=lambda c: c.block):
         part = list(group)
-        done = sum(not c.missing() for c in part)
-        lines += ["", f"{block}: {done} of {len(part)} cells done"]
-        for cell in part:
-            listed.add(cell.name)
-            lines.append("  " + _line(cell, records))
+        failed, todo = [c for c in part if c.failed], [c for c in part if c.missing() and not c.failed]
+        text = f"{name}: {len(part) - len(failed) - len(todo)} of {len(part)} cells done"
+        text += f", {len(failed)} failed" if failed else ""
+        text += f"; left: {_left(todo, list(records.values()))}" if todo else ""
+        for dataset in sorted({c.run.dataset for c in todo if not data.available(c.run.dataset)}):
+            text += f"; data absent: python -m snnpaper fetch {dataset}"
+        lines.append(text)
+        if every or block:
+            lines += [*("  " + _line(cell, records) for cell in part), ""]
+    listed = {c.name for c in cells(grid)}
     outside = [r for name, r in records.items() if name not in listed]
-    if outside:
+    if every and outside:
         lines += ["", "outside the grid:"] + [f"  {_done(r)}" for r in outside]
-    courses = {c.run.course.name: c.name for c in cells(grid) if c.run}
+    elif outside and not block:
+        lines.append(f"outside the grid: {len(outside)} trained")
+    courses = {c.run.course.name: c.name for c in cells(grid)}
     unfinished = sorted(courses.get(f.stem, f.stem) for f in (home() / "runs").glob("*.pt"))
     lines += [f"unfinished: {name}; the same command goes on" for name in unfinished]
+    lines += [f"no record, and not read: {f.relative_to(home())}" for f in ledger.strangers()]
+    if not (every or block):
+        lines.append("status --all, or --block NAME, has a line and a command a cell")
     return "\n".join(lines).strip()
 
 

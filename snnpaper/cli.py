@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     _add_campaign(
         commands.add_parser("campaign", help="compute what the ledger lacks of the grid; resumes after any stop")
     )
-    _add_status(commands.add_parser("status", help="done, missing and cost of every cell of the grid"))
+    _add_status(commands.add_parser("status", help="what is done of the grid, what is missing and its cost"))
     command.run(parser, argv, lambda args: args.work(args))
 
 
@@ -59,15 +59,17 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine",
         default="fast",
+        choices=("fast", "plain"),
         help="fast, or plain: the reference neuron and no captured steps; default %(default)s",
     )
     add_arguments(parser)
 
     def work(args: argparse.Namespace) -> None:
         from . import campaign
-        from .measure.experiment import missing, run_all
+        from .measure.experiment import missing, run_all, tidy
 
         run, device = parse({k: getattr(args, k) for k in ("profile", "device", *(f.name for f in fields(Run)))})
+        tidy(run)
         if not missing(run, args.measure):
             print(f"{run.name} is recorded already; another --seed, or SNNPAPER_HOME elsewhere, computes anew")
         else:
@@ -107,7 +109,6 @@ def _trained(run: Run) -> str:
 
 def _add_campaign(parser: argparse.ArgumentParser) -> None:
     _add_grid(parser)
-    parser.add_argument("--block", default="", help="only the blocks with this in their name")
     _add_device(parser)
     parser.add_argument("--budget-minutes", type=float, default=math.inf, help="stop after; default never")
     parser.add_argument("--together", type=int, default=1, help="networks at once, on a CPU a process each; default 1")
@@ -137,17 +138,19 @@ def _add_campaign(parser: argparse.ArgumentParser) -> None:
 
 def _add_status(parser: argparse.ArgumentParser) -> None:
     _add_grid(parser)
+    parser.add_argument("--all", action="store_true", help="every cell, with its command; without: a line a block")
 
     def work(args: argparse.Namespace) -> None:
         from . import campaign
 
-        print(campaign.status(args.grid or campaign.GRID))
+        print(campaign.status(args.grid or campaign.GRID, args.block, args.all))
 
     parser.set_defaults(work=work)
 
 
 def _add_grid(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--grid", type=Path, metavar="FILE", help="default: workflow/grid.yml of the checkout")
+    parser.add_argument("--block", default="", help="only the blocks with this in their name; default all")
 
 
 def _add_device(parser: argparse.ArgumentParser) -> None:

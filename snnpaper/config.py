@@ -278,7 +278,7 @@ def _problem(name: str, value: Any) -> str | None:
             return str(err)
         return None
     if name == "dataset":
-        fine = value in data.TABLE
+        fine = isinstance(value, str) and value in data.TABLE
     elif name in ALLOWED:
         fine = value in ALLOWED[name]
     elif name == "count_include_pad":

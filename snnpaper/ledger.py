@@ -11,11 +11,13 @@ import contextlib
 import functools
 import hashlib
 import importlib.metadata
+import io
 import json
 import os
 import platform
+import re
 import subprocess
-import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from . import files
 from .config import Run, home
 
 # What computes numbers; a package that is absent computed none.
@@ -30,11 +33,17 @@ _PACKAGES = (
     "torch", "torchvision", "spikingjelly", "numba", "torchattacks", "adversarial-robustness-toolbox", "numpy",
     "scipy", "scikit-learn", "snnpaper",
 )  # fmt: skip
-_REQUIRED = ("kind", "name", "config", "scale", "results", "provenance")
+_REQUIRED = {"kind": str, "name": str, "config": dict, "scale": str, "results": dict, "provenance": dict}
+_FIELDS = ", ".join(f"{name} ({form.__name__})" for name, form in _REQUIRED.items())
+_NAME = re.compile(r"\w[\w.-]*")  # of a record's file; what sync tools and file managers add is of another form
 
 
 class LedgerError(RuntimeError):
     """A record exists already, is missing, or cannot be read."""
+
+
+class Stranger(LedgerError):
+    """A file in the ledger's folders that is no record of its name, such as a copy made by a sync tool."""
 
 
 def folder() -> Path:
@@ -61,8 +70,12 @@ def append(kind: str, run: Run, results: dict[str, Any], seconds: float, arrays=
     delete the file if it is to be made again.
     """
     target = vacant(kind, run.name)
+    packed = None
     if arrays is not None:
-        origin["arrays_sha256"] = _write_arrays(target.with_suffix(".npz"), arrays)
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        packed = buffer.getvalue()
+        origin["arrays_sha256"] = hashlib.sha256(packed).hexdigest()
     record = {
         "kind": kind,
         "name": run.name,
@@ -75,17 +88,18 @@ def append(kind: str, run: Run, results: dict[str, Any], seconds: float, arrays=
         text = json.dumps(record, indent=1, allow_nan=False)
     except ValueError as err:
         raise LedgerError(f"{kind}/{target.name} is no JSON: {err}") from None
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=target.parent, suffix=".part", delete=False) as part:
-        part.write(text + "\n")
-    os.chmod(part.name, 0o644)
+    if packed is not None:  # first, so that a record never lacks its arrays
+        files.write(target.with_suffix(".npz"), packed)
+    put(target, text + "\n")
+    return target
+
+
+def put(target: Path, text: str) -> None:
+    """Write a record's file; raises LedgerError when it is there already."""
     try:
-        os.link(part.name, target)  # unlike a rename, this never replaces
+        files.write(target, text, replace=False)
     except FileExistsError:
         raise LedgerError(f"{target.name} is in the ledger already; records are never replaced") from None
-    finally:
-        os.unlink(part.name)
-    return target
 
 
 def read(kind: str, name: str) -> dict[str, Any]:
@@ -97,20 +111,29 @@ def read_file(file: Path) -> dict[str, Any]:
     """The record of a file results/<kind>/<name>.json of any home; raises LedgerError as `read` does."""
     kind, name = file.parent.name, file.stem
     try:
-        record = json.loads(file.read_text())
+        record = json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_number)
     except FileNotFoundError:
         raise LedgerError(f"no {kind} record of {name} in {file.parent}; SNNPAPER_HOME names another home") from None
-    except json.JSONDecodeError as err:
+    except (ValueError, RecursionError) as err:
         raise LedgerError(f"{kind}/{file.name} is not JSON: {err}") from None
+    except OSError as err:
+        raise LedgerError(f"{kind}/{file.name} cannot be read: {err.strerror}") from None
+    if not isinstance(record, dict):
+        raise LedgerError(f"{kind}/{file.name} holds {type(record).__name__}; allowed: an object of {_FIELDS}")
     if missing := [k for k in _REQUIRED if k not in record]:
         raise LedgerError(f"{kind}/{file.name} lacks {', '.join(missing)}")
+    if wrong := [k for k, form in _REQUIRED.items() if not isinstance(record[k], form)]:
+        raise LedgerError(f"{kind}/{file.name}: {', '.join(wrong)} has another form; allowed: {_FIELDS}")
+    if (record["kind"], record["name"]) != (kind, name):
+        raise Stranger(f"{kind}/{file.name} is a copy: it holds the {record['kind']} record of {record['name']}")
+    if kind != "speed":
+        try:
+            meant = Run.from_dict(record["config"]).name
+        except (ValueError, TypeError) as err:
+            raise LedgerError(f"{kind}/{file.name} describes no run: {err}") from None
+        if meant != name:
+            raise LedgerError(f"{kind}/{file.name} describes another run, {meant}")
     return record
-
-
-def _write_arrays(file: Path, arrays: dict[str, np.ndarray]) -> str:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(file, allow_pickle=False, **arrays)
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def arrays(kind: str, name: str) -> dict[str, np.ndarray]:
@@ -124,9 +147,28 @@ def arrays(kind: str, name: str) -> dict[str, np.ndarray]:
 
 
 def records(kind: str) -> list[dict[str, Any]]:
-    """All records of a kind, ordered by name."""
-    names = sorted(p.stem for p in (folder() / kind).glob("*.json"))
-    return [read(kind, name) for name in names]
+    """All records of a kind, ordered by name; raises LedgerError for one that cannot be read.
+
+    What is no record by its name, or is a record of another name (a copy that a sync tool made), is passed over:
+    see `strangers`.
+    """
+    return [record for _, record in _found(kind) if record]
+
+
+def strangers() -> list[Path]:
+    """What other tools left in the folders of the ledger, and is not read."""
+    kinds = sorted(p.name for p in folder().iterdir() if p.is_dir()) if folder().exists() else []
+    return [file for kind in kinds for file, record in _found(kind) if not record]
+
+
+def _found(kind: str) -> Iterator[tuple[Path, dict[str, Any] | None]]:
+    """Every .json of a kind with its record, or None for what is none."""
+    for file in sorted((folder() / kind).glob("*.json")):
+        record = None
+        if _NAME.fullmatch(file.stem):
+            with contextlib.suppress(Stranger):
+                record = read_file(file)
+        yield file, record
 
 
 def run_of(name: str) -> Run:
@@ -142,8 +184,18 @@ def pack(bits) -> str:
 
 
 def unpack(text: str, n: int) -> np.ndarray:
-    """The n booleans that `pack` wrote."""
-    return np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8), count=n).astype(bool)
+    """The n booleans that `pack` wrote; raises LedgerError for text that does not hold as many."""
+    try:
+        packed = base64.b64decode(text, validate=True)
+    except (ValueError, TypeError) as err:
+        raise LedgerError(f"packed answers cannot be read: {err}") from None
+    if len(packed) != -(-n // 8):
+        raise LedgerError(f"packed answers are {len(packed)} bytes; {n} images take {-(-n // 8)}")
+    return np.unpackbits(np.frombuffer(packed, np.uint8), count=n).astype(bool)
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number")
 
 
 @functools.cache

@@ -10,7 +10,6 @@ import contextlib
 import io
 import itertools
 import math
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +17,9 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm import tqdm
 
+from . import files
+from .bars import bar
 from .config import Run, home
 from .nets.coded import CodedNet, correct
 from .nets.data import TABLE, Images, epoch_batches
@@ -71,9 +71,12 @@ class Trainer:
         self.epoch, self.step, self.sums = 0, 0, torch.zeros(2, device=device)
         self.curves: list[dict] = []
         self.seconds, self._saved = 0.0, time.monotonic()
-        self._path = home() / "runs" / f"{run.course.name}.pt" if checkpoint else None
-        if self._path and self._path.exists():
-            self._restore()
+        self._path = checkpoint_of(run) if checkpoint else None
+        if self._path:
+            size = sum(t.nbytes for t in self.coded.state_dict().values())
+            files.check_room(self._path.parent, 7 * size)  # weights and two moments, twice, and zoo/
+            if self._path.exists():
+                self._restore(self._path)
         self._batches: Iterator | None = None
         self._captured: Captured | None = None
         self._capture = self.images.x.is_cuda and engine == "fast"
@@ -116,7 +119,7 @@ class Trainer:
         }
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        write_whole(self._path, buffer.getvalue())
+        files.write(self._path, buffer.getvalue())
         self._saved = time.monotonic()
 
     def forget(self) -> None:
@@ -143,21 +146,28 @@ class Trainer:
         self.epoch, self.step, self._batches = self.epoch + 1, 0, None
         self.sums = torch.zeros_like(self.sums)
 
-    def _restore(self) -> None:
-        assert self._path is not None
-        state = torch.load(self._path, map_location=self.images.x.device, weights_only=True)
-        epoch, step, *_ = state["progress"]
-        if (epoch, step) > (self.run.epochs, 0):  # of a longer training, which this one must not set back
-            self._path = None
-            return
-        self.coded.net.load_state_dict(state["net"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        for group in self.optimiser.param_groups:  # the checkpoint may be another device's or engine's
-            group["capturable"] = self.images.x.is_cuda
-        for p, moments in self.optimiser.state.items():
-            for name in ("exp_avg", "exp_avg_sq"):
-                moments[name] = torch.empty_like(p).copy_(moments[name])
-        self.epoch, self.step, self.sums, self.curves, self.seconds = state["progress"]
+    def _restore(self, path: Path) -> None:
+        state = files.load(path, self.images.x.device)
+        try:
+            epoch, step, *_ = state["progress"]
+            if (epoch, step) > (self.run.epochs, 0):  # of a longer training, which this one must not set back
+                self._path = None
+                return
+            self.coded.net.load_state_dict(state["net"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            for group in self.optimiser.param_groups:  # the checkpoint may be another device's or engine's
+                group["capturable"] = self.images.x.is_cuda
+            for p, moments in self.optimiser.state.items():
+                for name in ("exp_avg", "exp_avg_sq"):
+                    moments[name] = torch.empty_like(p).copy_(moments[name].view_as(p))
+            self.epoch, self.step, self.sums, self.curves, self.seconds = state["progress"]
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as err:
+            raise files.damaged(path, err) from err
+
+
+def checkpoint_of(run: Run) -> Path:
+    """Where the training of a run's course keeps its state."""
+    return home() / "runs" / f"{run.course.name}.pt"
 
 
 def train(
@@ -176,23 +186,15 @@ def train(
     """
     trainer = Trainer(run, splits, device, checkpoint, engine)
     done = trainer.epoch * trainer.steps + trainer.step
-    with tqdm(total=run.epochs * trainer.steps, initial=done, disable=not progress, desc=run.name) as bar:
+    with bar(total=run.epochs * trainer.steps, initial=done, disable=not progress, desc=run.name) as shown:
         while not trainer.finished:
             if time.monotonic() > deadline:
                 trainer.save()
                 raise OutOfTime(f"{run.name}: stopped in epoch {trainer.epoch + 1} of {run.epochs}")
             trainer.advance()
-            bar.update()
+            shown.update()
     trainer.coded.eval()
     return trainer
-
-
-def write_whole(path: Path, content: bytes | str) -> None:
-    """Replace a file by `content`, whole or not at all, whatever kills the process."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    partial.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(partial, path)
 
 
 @contextlib.contextmanager

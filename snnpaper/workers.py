@@ -28,13 +28,26 @@ def claim(name: str) -> Iterator[bool]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             mine = path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))  # else removed meanwhile
-        except OSError:
+        except BlockingIOError:
             mine = False
         try:
             yield mine
         finally:
             if mine:
                 path.unlink(missing_ok=True)
+
+
+class Busy(RuntimeError):
+    """Another process is at work on it."""
+
+
+@contextlib.contextmanager
+def alone(name: str) -> Iterator[None]:
+    """`claim`, for work that cannot be passed over; raises Busy when another process has it."""
+    with claim(name) as mine:
+        if not mine:
+            raise Busy(f"another process works on {name}; wait for it, or give one of them a SNNPAPER_HOME of its own")
+        yield
 
 
 def share(together: int, threads: int | None) -> int:

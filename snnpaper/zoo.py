@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as packed
 from torch import Tensor, nn
 
-from . import ledger
+from . import files, ledger
 from .config import Run, checkout, home
 from .nets.coded import CodedNet
 from .nets.data import TABLE, Images
@@ -62,15 +64,18 @@ def origin(coded: CodedNet, images: Images) -> dict[str, Any]:
 
 
 def save(run: Run, net: nn.Module) -> None:
-    """Write the network in files of at most 15 MiB: <name>.safetensors, or <name>-1.safetensors and on."""
+    """Write the network in files of at most 15 MiB: <name>.safetensors, or <name>-1.safetensors and on.
+
+    Raises ledger.LedgerError when its training is recorded: a recorded network is never replaced.
+    """
+    ledger.vacant("train", run.name)
     shards: list[dict[str, Tensor]] = [{}]
     for name, tensor in _halves(net).items():
         if sum(t.nbytes for t in shards[-1].values()) + tensor.nbytes > _SHARD:
             shards.append({})
         shards[-1][name] = tensor
-    folder().mkdir(parents=True, exist_ok=True)
     for i, shard in enumerate(shards, 1):
-        save_file(shard, folder() / f"{run.name}{f'-{i}' if len(shards) > 1 else ''}.safetensors")
+        files.write(folder() / f"{run.name}{f'-{i}' if len(shards) > 1 else ''}.safetensors", packed(shard))
 
 
 def card(run: Run) -> None:
@@ -81,7 +86,7 @@ def card(run: Run) -> None:
     config = "\n".join(f"| {k} | {v} |" for k, v in record["config"].items())
     frames, shape = TABLE[run.dataset].frames, ",".join(map(str, TABLE[run.dataset].shape))
     what = f"event frames [N,{frames},{shape}]" if frames else f"images [N,{shape}]"
-    (folder() / f"{run.name}.md").write_text(f"""# {run.name}
+    text = f"""# {run.name}
 
 {run.label}, {run.pool} pooling, width {run.width}, trained by this project on {run.dataset}
 (scale: **{run.scale}**; the published setting is width 64, batch 16, 100 epochs).
@@ -102,7 +107,8 @@ Made to study gradients and attacks. Not a classifier to deploy: it has no defen
 {config}
 
 Licence: MIT.
-""")
+"""
+    files.write(folder() / f"{run.name}.md", text)
 
 
 def load(name: str, device: str | torch.device = "cpu") -> tuple[Run, CodedNet]:
@@ -114,13 +120,13 @@ def load(name: str, device: str | torch.device = "cpu") -> tuple[Run, CodedNet]:
     base = _base(name)
     record = ledger.read_file(_record(base, name))
     run = Run.from_dict(record["config"])
-    if not (files := files_of(name)):
+    if not (found := files_of(name)):
         again = "SNNPAPER_HOME=FOLDER python -m snnpaper train --no-measure " + " ".join(run.arguments)
         kept = f"no weights of {name} in {base / 'zoo'}: its record is kept, its weights are not"
         raise NotKept(f"{kept}; train it again with: {again}")
     coded = CodedNet.of(run)
     try:
-        _fill(coded.net, {k: v for f in files for k, v in load_file(f).items()})
+        _fill(coded.net, {k: v for f in found for k, v in load_file(f).items()})
     except (SafetensorError, RuntimeError) as err:  # cut off, a pointer instead of the file, or other weights
         raise ZooError(f"the weights of {name} cannot be read: {err}; fetch zoo/ again") from None
     if sha256(coded.net) != _expected(record, base):
@@ -131,7 +137,8 @@ def load(name: str, device: str | torch.device = "cpu") -> tuple[Run, CodedNet]:
 def files_of(name: str) -> list[Path]:
     """The files that hold a network's weights; none when it is not kept."""
     zoo = _base(name) / "zoo"
-    return sorted(zoo.glob(f"{name}.safetensors")) or sorted(zoo.glob(f"{name}-*.safetensors"))
+    cut = [f for f in zoo.glob(f"{name}-*.safetensors") if re.fullmatch(r"-\d+", f.stem.removeprefix(name))]
+    return sorted(zoo.glob(f"{name}.safetensors")) or sorted(cut, key=lambda f: int(f.stem.rpartition("-")[2]))
 
 
 def _base(name: str) -> Path:

@@ -173,3 +173,24 @@ def test_pixel_space_is_quantised_to_8_bits(coded):
     model = coded.threat("pixel")
     x = torch.rand(2, 3, 32, 32)
     assert torch.equal(model(x), model((x * 255).round() / 255))
+
+
+def test_the_random_start_follows_the_seed(coded, images, monkeypatch):
+    """Seen on the first input of which the gradient is taken."""
+    starts, on = [], Attack.on
+
+    def noted(attack, model):
+        found = on(attack, model)
+        forward = found.forward
+
+        def first(x, y):
+            starts.append(found.eps * (2 * torch.rand(3) - 1))  # what torch's stream gives where the attack begins
+            return forward(x, y)
+
+        found.forward = first
+        return found
+
+    monkeypatch.setattr(Attack, "on", noted)
+    for seed in (0, 0, 1):
+        robust(coded, images.first(2), Attack(steps=1), seed=seed)
+    assert torch.equal(starts[0], starts[1]) and not torch.equal(starts[0], starts[2])

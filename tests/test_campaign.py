@@ -69,6 +69,58 @@ def test_a_wrong_grid_is_told_where(tmp_path, block, message):
         cells(grid(tmp_path / "g.yml", [{"block": "b"} | block]))
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "must be a list of blocks"),
+        ("[]", "must be a list of blocks"),
+        ("- ", "must be a list of blocks"),
+        ("{}", "must be a list of blocks"),
+        ("- {}", "block 1: profile is None; allowed: demo"),
+        ("- {block: [a], profile: demo}", "block must be a name"),
+        ("- {profile: [demo]}", "profile is \\['demo'\\]; allowed: demo"),
+        ("- {profile: {demo: 1}}", "profile is {'demo': 1}; allowed: demo"),
+        ("- {profile: 3}", "profile is 3; allowed: demo"),
+        ("- {profile: demo, 1: 2}", "unknown 1; allowed: block"),
+        ("- {profile: demo, fixed: [width, 16]}", "fixed is .*; allowed: names with their values"),
+        ("- {profile: demo, fixed: width}", "fixed is 'width'; allowed: names with their values"),
+        ("- {profile: demo, over: [pool]}", "over is .*; allowed: names with their values"),
+        ("- {profile: demo, over: {pool: {max: 1}}}", "pool under `over` must be a list"),
+        ("- {profile: demo, over: {pool: []}}", "pool under `over` must be a list"),
+        ("- {profile: demo, measure: robustness}", "measure is 'robustness'; allowed: a list"),
+        ("- {profile: demo, measure: [1]}", "measure has 1; allowed: robustness"),
+        ("- {profile: demo, measure: [[robustness]]}", "measure has .*; allowed: robustness"),
+        ("- {profile: demo, fixed: {dataset: [digits]}}", "dataset is \\['digits'\\]; allowed: digits"),
+        ("- {profile: demo, fixed: {dataset: null}}", "dataset is None; allowed: digits"),
+        ("- {profile: demo, fixed: {pool: [max]}}", "pool is .*; allowed: max"),
+        ("- {profile: demo, fixed: {seed: yes}}", "seed is True; allowed: whole numbers"),
+        ("- {profile: demo, fixed: {epochs: .inf}}", "epochs is inf; allowed: whole numbers from 1 to 1000"),
+        ("- {profile: demo, fixed: {lr: .nan}}", "lr is nan; allowed: numbers"),
+        ("- {profile: demo, fixed: {lr: 2025-01-01}}", "lr is .*; allowed: numbers"),
+        ("- {profile: demo, fixed: {width: 16 wide}}", "width is '16 wide'; allowed: whole numbers"),
+        ("- {profile: demo, fixed: {epochs: 2.5}}", "epochs is 2.5; allowed: whole numbers"),
+        ("- &a {profile: *a}", "cannot be read|profile is"),
+        ("[" * 5000, "cannot be read"),
+        ("\x00", "cannot be read"),
+        ("- {profile: demo, over: {seed: [" + ",".join("0" * 400) + "], T: [" + ",".join("1" * 400) + "]}}",
+         "makes 160,000 cells; allowed: at most 100,000"),
+    ],
+)  # fmt: skip
+def test_what_yaml_makes_of_what_people_write_is_told(tmp_path, text, message):
+    (file := tmp_path / "g.yml").write_text(text)
+    with pytest.raises(ValueError, match=f"g.yml.*({message})"):
+        cells(file)
+
+
+def test_names_and_numbers_of_other_notations_are_taken(tmp_path):
+    (file := tmp_path / "g.yml").write_text(
+        "- {block: 16, profile: demo, fixed: {lr: 1e-3, T: 4.0}, over: {seed: ['1', 2]}}"
+    )
+    found = cells(file, block="16")
+    assert [c.run for c in found] == [Run.make("demo", lr=1e-3, T=4, seed=s) for s in (1, 2)]
+    assert "16: 0 of 2 cells done" in campaign.status(file)
+
+
 @pytest.mark.parametrize("together", [1, 2])
 def test_a_run_that_fails_is_recorded_as_failed_and_the_rest_goes_on(home, few_images, tmp_path, monkeypatch, together):
     file = demo(tmp_path / "g.yml", seeds=[0])
@@ -82,7 +134,8 @@ def test_a_run_that_fails_is_recorded_as_failed_and_the_rest_goes_on(home, few_i
     )
     assert campaign.run(file, together=together, render_chapter=False, say=said.append)
     assert {k: len(v) for k, v in results(home).items()} == {"failed": 1, "train": 1, "robustness": 1, "sparsity": 1}
-    assert "demo: 1 of 2 cells done" in campaign.status(file) and "failed: " in campaign.status(file)
+    assert "demo: 1 of 2 cells done, 1 failed" in campaign.status(file)
+    assert "failed: " in campaign.status(file, every=True)
     assert any("failed, and recorded as that" in line for line in said) and not list((home / "runs").glob("*"))
     said.clear()
     assert campaign.run(file, render_chapter=False, say=said.append) and not said
@@ -227,7 +280,7 @@ def test_status_names_what_is_missing_with_command_and_cost(home, few_images, tm
         {"block": "images", "profile": "sweep", "over": {"pool": ["max", "avg"]}},
     ]
     file = grid(tmp_path / "g.yml", blocks)
-    text = campaign.status(file)
+    text = campaign.status(file, every=True)
     assert (
         "cifar10dvs-sew18-w64-max-s0" in text
         and "data absent: python -m snnpaper fetch cifar10dvs" in text.splitlines()[1]
@@ -235,13 +288,22 @@ def test_status_names_what_is_missing_with_command_and_cost(home, few_images, tm
     assert "cost unknown" in text and "python -m snnpaper train --profile sweep --pool avg" in text
     run = Run.make("sweep", pool="max")
     ledger.append("train", run, {"test_accuracy": 0.5}, 600.0)
-    text = campaign.status(file)
+    text = campaign.status(file, "images")
     assert "images: 0 of 2 cells done" in text and "lacks robustness, sparsity" in text
     assert "about 10 min (from 1 run at width 16 on this machine)" in text
     ledger.append("robustness", run, {"attacks": [{}]}, 1.0)
-    assert f"1 of {len(robustness.battery((6, 8)))} attacks" in campaign.status(file)
+    assert f"1 of {len(robustness.battery((6, 8)))} attacks" in campaign.status(file, every=True)
     monkeypatch.setenv("SNNPAPER_DATA", str(tmp_path / "nowhere"))
-    assert "data absent: python -m snnpaper fetch cifar10" in campaign.status(file)
+    assert "data absent: python -m snnpaper fetch cifar10" in campaign.status(file, every=True)
+
+
+def test_status_is_a_line_a_block_and_names_the_way_to_more(home):
+    text = campaign.status()
+    blocks = {c.block for c in cells()}
+    assert len(text.splitlines()) <= len(blocks) + 3 and all(f"{b}: 0 of " in text for b in blocks)
+    assert "status --all" in text.splitlines()[-1] and "python -m snnpaper train" not in text
+    some = min(blocks)
+    assert "python -m snnpaper train" in campaign.status(block=some)
 
 
 def test_cost_follows_the_arithmetic():

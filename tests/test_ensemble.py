@@ -13,7 +13,7 @@ from torch import nn
 
 from snnpaper import ledger, measure, zoo
 from snnpaper.attacks import spiking_ensemble
-from snnpaper.attacks.ensemble import Stage, autoattack, generic, noise, pgd, predictions, worst_case
+from snnpaper.attacks.ensemble import Stage, autoattack, generic, noise, pgd, predictions, step, worst_case
 from snnpaper.attacks.settings import Settings
 from snnpaper.audit import generic as audit
 from snnpaper.audit.evidence import Evidence
@@ -45,6 +45,11 @@ def test_worst_case_is_what_a_linear_model_deserves(linear):
     assert found.robust.tolist() == [True, False, False, False, True, False]
     assert (predictions(linear[0], found.adversarial) == linear[2]).tolist() == found.robust.tolist()
     assert (found.adversarial - linear[1]).abs().max() <= 0.06 + 1e-6
+
+
+def test_no_step_is_smaller_than_the_image_s_grain():
+    assert step(8 / 255, 7) == pytest.approx(2.5 * 8 / 255 / 7) and step(1 / 255, 100) == pytest.approx(1 / 255)
+    assert step(0.25 / 255, 100) == pytest.approx(0.25 / 255)  # nor larger than the ball
 
 
 def test_autoattack_is_the_library_s(linear):

@@ -81,3 +81,42 @@ def test_more_iterates_never_leave_more_robust(attacked):
     model, x, y = attacked
     few, many = (pgd_any_iterate(model, x, y, eps=6 / 255, alpha=2 / 255, steps=s)[0] for s in (1, 6))
     assert not (many & ~few).any() and many.sum() < few.sum()
+
+
+class Bowl(torch.nn.Module):
+    """Class 0 where (x - 0.4)^2 is below 0.01, added up over the pixels; else class 1."""
+
+    def forward(self, x):
+        far = (x - 0.4).square().flatten(1).sum(1)
+        return torch.stack([torch.full_like(far, 0.01), far], 1)
+
+
+def test_a_climb_is_the_plain_loop():
+    x = torch.tensor([[0.40, 0.41], [0.35, 0.45], [0.02, 0.99]], dtype=torch.float64)
+    y = torch.tensor([0, 0, 1])
+    for seed in (0, 3):
+        _, found = pgd_any_iterate(Bowl(), x, y, eps=0.05, alpha=0.01, steps=3, seed=seed)
+        noise = torch.rand(x.shape, generator=torch.Generator().manual_seed(seed)).double()
+        point = (x + 0.05 * (2 * noise - 1)).clamp(0, 1)
+        for _ in range(3):
+            point = point.detach().requires_grad_()
+            logits = Bowl()(point)
+            (g,) = torch.autograd.grad(torch.nn.functional.cross_entropy(logits, y, reduction="sum"), point)
+            moved = torch.min(torch.max(point + 0.01 * g.sign(), x - 0.05), x + 0.05).clamp(0, 1)
+            point = torch.where((logits.argmax(1) == y)[:, None], moved, point).detach()
+        assert torch.allclose(found, point, atol=1e-12)
+
+
+def test_an_image_fooled_on_the_way_counts():
+    """The loss leads through the other class and out again: whatever began below that stripe is fooled on its way."""
+
+    class Stripe(torch.nn.Module):
+        def forward(self, x):
+            inside = ((x > 0.52) & (x < 0.56)).double()
+            return torch.cat([torch.ones_like(x), 2 * inside + 0.1 * x], 1)
+
+    x = torch.full((40, 1), 0.5, dtype=torch.float64)
+    noise = torch.rand(x.shape, generator=torch.Generator().manual_seed(0)).double()
+    robust, _ = pgd_any_iterate(Stripe(), x, torch.zeros(40, dtype=torch.long), eps=0.2, alpha=0.03, steps=8)
+    began = (x + 0.2 * (2 * noise - 1))[:, 0]
+    assert torch.equal(robust, began >= 0.56) and robust.any() and not robust.all()

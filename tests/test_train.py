@@ -9,7 +9,8 @@ import time
 
 import pytest
 import torch
-from safetensors.torch import load_file
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 
 from snnpaper import ledger, zoo
 from snnpaper import train as train_module
@@ -18,10 +19,10 @@ from snnpaper.measure import experiment
 from snnpaper.measure.networks import sources_of
 from snnpaper.measure.robustness import battery
 from snnpaper.nets import data
-from snnpaper.nets.coded import correct
+from snnpaper.nets.coded import CodedNet, correct
 from snnpaper.nets.models import build, live_parts
 from snnpaper.report import tables
-from snnpaper.train import Diverged, OutOfTime, Trainer, train
+from snnpaper.train import Diverged, OutOfTime, Trainer, optimiser_of, train
 
 TINY = Run.make("demo", width=4, epochs=2, T=2, train_images=128)
 
@@ -52,6 +53,32 @@ def test_same_run_same_network_other_seed_another():
         weights(train(r, splits, checkpoint=False, progress=False).coded) for r in (TINY, TINY, TINY.but(seed=1))
     )
     assert torch.equal(a, b) and not torch.equal(a, c)
+
+
+def test_a_step_is_adam_s():
+    """Two steps against Adam by hand: the run's rate, coupled weight decay, and each step's own gradient."""
+    run, images = TINY.but(lr=3e-3, weight_decay=0.05), data.load("digits")["train"].first(16)
+    ours = CodedNet.of(run, "plain").train()
+    net = CodedNet.of(run, "plain").train()
+    optimiser, weight = optimiser_of(run, ours), net.net.fc.weight
+    m = v = torch.zeros_like(weight)
+    for t in (1, 2):
+        net.load_state_dict(ours.state_dict())
+        before = weight.detach().clone()
+        (g,) = torch.autograd.grad(F.cross_entropy(net(images.x), images.y), weight)
+        train_module.train_step(ours, optimiser, images.x, images.y)
+        g = g + run.weight_decay * before
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g.square()
+        moved = run.lr * (m / (1 - 0.9**t)) / ((v / (1 - 0.999**t)).sqrt() + 1e-8)
+        torch.testing.assert_close(ours.net.fc.weight.detach(), before - moved, rtol=0, atol=2e-6)
+
+
+def test_what_is_measured_is_the_network_in_eval_mode():
+    coded, images = CodedNet.of(TINY).train(), data.load("digits")["test"].first(60)
+    coded(images.x)  # statistics that are not those of a batch
+    training = correct(coded, images)
+    assert coded.training and torch.equal(training, correct(coded.eval(), images))
+    assert coded.train().net(coded.encode(images.x)).argmax(1).ne(coded.eval()(images.x).argmax(1)).any()
 
 
 @pytest.mark.parametrize("coding", ["phase", "rate"])
@@ -153,7 +180,7 @@ def test_zoo_refuses_other_weights_and_missing_ones(home):
     net = experiment.train_stage(TINY, progress=False).net
     with torch.no_grad():
         net.fc.weight[0, 0] += 0.5
-    zoo.save(TINY, net)
+    save_file(zoo._halves(net), home / "zoo" / f"{TINY.name}.safetensors")
     with pytest.raises(zoo.ZooError, match="differ from the checksum"):
         zoo.load(TINY.name)
     (home / "zoo" / f"{TINY.name}.safetensors").unlink()

@@ -147,6 +147,12 @@ def test_a_perfect_replication_holds():
     assert 930 <= held <= 970
 
 
+def test_a_verdict_needs_the_paper_s_scale_five_seeds_and_an_interval():
+    assert verdicts.verdict(1, 4, 3.0, 0.5, 1, 5, "paper", True) == verdicts.HELD
+    for seeds, scale, half in ((4, "paper", 0.5), (5, "reduced", 0.5), (5, "demo", 0.5), (5, "paper", float("nan"))):
+        assert verdicts.verdict(1, 4, 3.0, half, 1, seeds, scale, True) == verdicts.INDICATIVE
+
+
 def test_the_sign_rule():
     cases = {verdicts.HELD: (2, 1), verdicts.UNRESOLVED: (0.5, 1), verdicts.NOT_HELD: (-2, 1)}
     for word, (ours, half) in cases.items():

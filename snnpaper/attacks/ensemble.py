@@ -15,8 +15,8 @@ from typing import Any
 import torch
 import torchattacks
 from torch import Tensor, nn
-from tqdm import tqdm
 
+from ..bars import bar
 from .pgd import pgd_any_iterate
 from .sapgd import sapgd
 from .settings import Settings
@@ -158,7 +158,7 @@ def worst_case(
     """
     clean = predictions(model, x) == y
     outcome = Outcome(clean, clean.clone(), x.clone())
-    for stage in tqdm(stages, disable=not progress, desc="attacks"):
+    for stage in bar(stages, disable=not progress, desc="attacks"):
         attacked = clean if stage.whole else outcome.robust.clone()
         work = partial(_stage, model, x, y, stage, eps, attacked, outcome.robust)
         found = keep(stage.settings.name, work)

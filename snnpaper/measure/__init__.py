@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-from .. import ledger
-from ..config import Run
+from .. import files, ledger
+from ..config import Run, home
+from ..workers import alone
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,8 @@ def make(
 
     Finished parts of a long one are kept until the record is written. Raises train.OutOfTime between two parts once
     `deadline` (on the clock of time.monotonic) has passed, ValueError for a code the kind is not defined for, and
-    what `zoo.load` raises without the network.
+    what `zoo.load` raises without the network; before any work OSError where no record can be kept (`files.check`), and
+    workers.Busy while another process makes the same record.
     """
     entry = find(kind)
     if ledger.path(kind, run.name).exists():
@@ -104,6 +106,17 @@ def make(
         raise ValueError(f"coding is {run.coding!r}; allowed for {kind}: {', '.join(entry.codes)}")
     if unknown := set(changes) - {*entry.settings, "images"}:
         raise ValueError(f"unknown setting {', '.join(sorted(unknown))}; allowed: images, {', '.join(entry.settings)}")
+    files.check(home())
+    with alone(f"{run.name}.{kind}"):
+        if ledger.path(kind, run.name).exists():  # by another process meanwhile
+            return False
+        _make(kind, entry, run, device, progress, deadline, changes)
+    return True
+
+
+def _make(
+    kind: str, entry: Kind, run: Run, device: str, progress: bool, deadline: float, changes: dict[str, Any]
+) -> None:
     from .. import zoo
     from ..nets import data
     from ..train import drawn_from
@@ -126,4 +139,3 @@ def make(
     seconds = keep.seconds if "keep" in entry.needs else time.monotonic() - began
     ledger.append(kind, run, results, seconds, arrays=results.pop("arrays", None), **origin)
     keep.forget()
-    return True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import shutil
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -10,13 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import ledger, zoo
-from ..config import Run
+from .. import files, ledger, zoo
+from ..config import Run, home
 from ..nets import data
 from ..nets.coded import CodedNet, correct
 from ..nets.data import Images
 from ..nets.precision import differing_spikes
-from ..train import Diverged, OutOfTime, Trainer, drawn_from, train
+from ..train import Diverged, OutOfTime, Trainer, checkpoint_of, drawn_from, train
+from ..workers import alone, claim
 from . import USUAL, make
 
 _TRAIN_CHECK = 5_000  # training images on which accuracy is measured again in eval mode
@@ -58,22 +61,49 @@ def train_stage(
     """Train the network of `run`, or take it from zoo/ when its record exists; returns it in eval mode.
 
     With `goes_on` the checkpoint of its last step stays, for a longer training of the same course.
-    Raises train.Diverged when it has no finite loss, now or by an earlier "failed" record.
+    Raises train.Diverged when it has no finite loss, now or by an earlier "failed" record; before any work OSError
+    where records cannot be kept (`files.check`) and workers.Busy while another process trains the same course.
     """
+    if (found := _recorded(run, device)) is not None:
+        return found
+    files.check(home())
+    with alone(f"{run.course.name}.train"):
+        if (found := _recorded(run, device)) is not None:  # by another process meanwhile
+            return found
+        splits = data.load(run.dataset)
+        try:
+            done = train(run, splits, device, progress=progress, engine=engine, deadline=deadline)
+        except Diverged as err:
+            _record_failure(run, err)
+            raise
+        coded = record_training(done, splits, engine=engine)
+        if not goes_on:
+            done.forget()
+        return coded
+
+
+def _recorded(run: Run, device: str) -> CodedNet | None:
+    """The network of a recorded training; raises train.Diverged for one that failed."""
     if ledger.path("train", run.name).exists():
         return zoo.load(run.name, device)[1]
     if ledger.path("failed", run.name).exists():
         raise Diverged(f"{ledger.read('failed', run.name)['results']['reason']} (results/failed/{run.name}.json)", 0)
-    splits = data.load(run.dataset)
-    try:
-        done = train(run, splits, device, progress=progress, engine=engine, deadline=deadline)
-    except Diverged as err:
-        _record_failure(run, err)
-        raise
-    coded = record_training(done, splits, engine=engine)
-    if not goes_on:
-        done.forget()
-    return coded
+    return None
+
+
+def tidy(run: Run) -> None:
+    """Put right what a kill left just after a record was written: a missing card, a checkpoint, kept parts."""
+    if ledger.path("train", run.name).exists():
+        if (zoo.folder() / f"{run.name}.safetensors").exists() and not (zoo.folder() / f"{run.name}.md").exists():
+            zoo.card(run)
+        with claim(f"{run.course.name}.train") as mine:
+            if mine and (left := checkpoint_of(run)).exists():
+                if tuple(files.load(left)["progress"][:2]) <= (run.epochs, 0):  # else of a longer training
+                    left.unlink()
+    for parts in (home() / "runs").glob(f"{run.name}.*-*/"):
+        kind = parts.name.removeprefix(f"{run.name}.").rpartition("-")[0]
+        if ledger.path(kind, run.name).exists():
+            shutil.rmtree(parts, ignore_errors=True)
 
 
 def _record_failure(run: Run, err: Diverged) -> None:
@@ -89,6 +119,14 @@ def train_together(runs: Sequence[Run], device: str, deadline: float = math.inf)
     """
     if len({r.dataset for r in runs}) > 1 or any(r.coding == "rate" for r in runs):
         raise ValueError(f"allowed together: one data set, no rate coding; got {', '.join(r.name for r in runs)}")
+    files.check(home())
+    with contextlib.ExitStack() as claims:
+        for run in runs:
+            claims.enter_context(alone(f"{run.course.name}.train"))
+        _train_together(runs, device, deadline)
+
+
+def _train_together(runs: Sequence[Run], device: str, deadline: float) -> None:
     splits = {k: v.to(device) for k, v in data.load(runs[0].dataset).items()}
     stream = torch.cuda.Stream if device.startswith("cuda") else lambda _: None
     pairs = [(Trainer(run, splits, device), stream(device)) for run in runs]

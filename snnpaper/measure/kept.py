@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import shutil
@@ -12,6 +13,7 @@ from typing import Any
 
 import torch
 
+from .. import files
 from ..config import Run, home
 from ..train import OutOfTime, drawn_from
 
@@ -38,11 +40,12 @@ class Kept:
             began = time.monotonic()
             with drawn_from(self.run.seed):
                 value = work()
-            self.folder.mkdir(parents=True, exist_ok=True)
-            part = file.with_suffix(".part")
-            torch.save({"name": name, "value": value, "seconds": time.monotonic() - began}, part)
-            part.replace(file)
-        found = torch.load(file, weights_only=True)
+            buffer = io.BytesIO()
+            torch.save({"name": name, "value": value, "seconds": time.monotonic() - began}, buffer)
+            files.write(file, buffer.getvalue())
+        found = files.load(file)
+        if not isinstance(found, dict) or found.keys() != {"name", "value", "seconds"} or found["name"] != name:
+            raise files.damaged(file, ValueError(f"it is not of {name}"))
         self.seconds += found["seconds"]
         return found["value"]
 

@@ -7,12 +7,12 @@ from functools import partial
 from typing import Any
 
 from torch import Tensor
-from tqdm import tqdm
 
 from .. import ledger, sparsity
 from ..attacks.ensemble import Keep
 from ..attacks.spiking_ensemble import own
 from ..attacks.standard import EVAL, TRAIN, Attack, robust
+from ..bars import bar
 from ..nets.coded import CodedNet, correct
 from ..nets.data import Images
 from .kept import at_once
@@ -48,7 +48,7 @@ def attacked(
         return {"accuracy": found.float().mean().item(), "correct": ledger.pack(found)}
 
     clean, rows = hits("clean", lambda: correct(coded, images)), []
-    for a in tqdm(attacks, disable=not progress, desc="attacks"):
+    for a in bar(attacks, disable=not progress, desc="attacks"):
         batch = train_batch if a.protocol == TRAIN else 50
         rows.append(a.to_dict(own(coded)) | hits(repr(a), partial(robust, coded, images, a, batch)))
     head = {"n": len(images), "clean_accuracy": clean["accuracy"], "clean_correct": clean["correct"]}

@@ -6,8 +6,8 @@ import math
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from ..bars import bar
 from ..nets.coded import CodedNet
 from ..nets.data import Images
 from ..theory import ratio
@@ -39,7 +39,7 @@ def measure(coded: CodedNet, images: Images, progress: bool = False) -> dict:
     out["stem"] = measure_stem(coded, images)
     for space in SPACES:
         parts = []
-        for i in tqdm(range(0, len(images), 20), disable=not progress, desc=space):
+        for i in bar(range(0, len(images), 20), disable=not progress, desc=space):
             batch = Images(images.x[i : i + 20], images.y[i : i + 20])
             parts.append(rhos(coded, batch, space, torch.Generator().manual_seed(i)))
         out[space] = summary({k: torch.cat([p[k] for p in parts], -1) for k in parts[0]})

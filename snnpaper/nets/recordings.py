@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from ..bars import bar
 from .events import NMNIST, SENSOR, EventFileError, Events, frames, read_aedat, read_bin, write_aedat
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -137,7 +137,7 @@ def _enough(place: Path, found: int, wanted: int) -> None:
 
 def _binned(events: Iterable[Events], labels, T: int, sensor: int, side: int, total: int = 0) -> Part:
     """The frames of recordings, and their labels; with `total`, how many there will be, progress is shown."""
-    shown = tqdm(events, total=total, disable=not total, desc="simulated events")
+    shown = bar(events, total=total, disable=not total, desc="simulated events")
     x = np.stack([frames(e, T, sensor, side) for e in shown])
     return torch.from_numpy(x), torch.as_tensor(np.asarray(labels), dtype=torch.int64)
 
