@@ -13,7 +13,7 @@ from typing import Any
 import platformdirs
 import torch
 
-from .nets import data, pools
+from .nets import data, defences, pools
 
 
 def checkout() -> Path | None:
@@ -49,6 +49,7 @@ ALLOWED: dict[str, tuple] = {
     "surrogate": ("atan", "sigmoid", "rectangular", "triangular"),
     "precision": ("fp32", "bf16"),
 }
+_NAMED: dict[str, Any] = {"pool": pools, "defence": defences}  # names that may carry a number, each with its table
 # Smallest and largest value accepted; the upper ends catch typing errors, not ambitions.
 RANGE: dict[str, tuple[float, float]] = {
     "width": (4, 256),
@@ -80,6 +81,7 @@ class Run:
     `count_include_pad` matters for average pooling only and follows the published code, which leaves torch's
     default; pool "avg/nopad" is the same as "avg" without it, and that is how a run holds it. A data set of events
     has frames and needs no code: there "phase", the default, becomes "frames", and T is the number of frames.
+    `defence` is a name of `nets.defences`.
     """
 
     dataset: str = "cifar10"
@@ -100,6 +102,7 @@ class Run:
     train_images: int = 0
     seed: int = 0
     precision: str = "fp32"
+    defence: str = "none"
 
     def __post_init__(self) -> None:
         f: Any
@@ -109,6 +112,7 @@ class Run:
         for f in fields(self):  # 2 and 2.0 are one value, and so one hash
             object.__setattr__(self, f.name, type(f.default)(getattr(self, f.name)))
         object.__setattr__(self, "pool", pools.find(self.pool).name)
+        object.__setattr__(self, "defence", defences.find(self.defence).name)
         if self.pool == "avg/nopad":
             object.__setattr__(self, "pool", "avg")
             object.__setattr__(self, "count_include_pad", False)
@@ -261,8 +265,8 @@ def _allowed(name: str) -> str:
         return ", ".join(data.TABLE)
     if name in ALLOWED:
         return ", ".join(ALLOWED[name])
-    if name == "pool":
-        return pools.allowed()
+    if name in _NAMED:
+        return _NAMED[name].allowed()
     if name == "count_include_pad":
         return "True, False"
     low, high = RANGE[name]
@@ -271,9 +275,9 @@ def _allowed(name: str) -> str:
 
 def _problem(name: str, value: Any) -> str | None:
     """What is wrong with one value and what is allowed, or None."""
-    if name == "pool":
+    if name in _NAMED:
         try:
-            pools.find(value)
+            _NAMED[name].find(value)
         except ValueError as err:
             return str(err)
         return None

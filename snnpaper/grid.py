@@ -65,7 +65,9 @@ class Cell:
 
 
 def cells(grid: Path = GRID, block: str = "") -> list[Cell]:
-    """The cells of a grid file, in its order, each run once; of the blocks with `block` in their name.
+    """The cells of a grid file, in its order; of the blocks with `block` in their name.
+
+    A run stands in a later block again only if that asks for kinds of record that no earlier one does.
 
     Raises ValueError naming the block and what is wrong in it, or that no block has such a name.
     """
@@ -81,16 +83,20 @@ def _all_cells(grid: Path) -> list[Cell]:
         raise ValueError(f"the grid {grid} cannot be read: {err}; --grid names another than a checkout's") from None
     if not isinstance(blocks, list) or not blocks or not all(isinstance(block, dict) for block in blocks):
         raise ValueError(f"{grid.name} must be a list of blocks, each with {', '.join(_KEYS)}")
-    found: dict[str, Cell] = {}
+    found: list[Cell] = []
+    asked: dict[str, set[str]] = {}
     for i, block in enumerate(blocks, 1):
         name = i if block.get("block") is None else block["block"]
         where = f"{grid.name}, block {name!r}"
         try:
             for cell in _block(str(name), block):
-                found.setdefault(cell.name, cell)
+                before = asked.setdefault(cell.name, set())
+                if not set(cell.kinds) <= before:
+                    before.update(cell.kinds)
+                    found.append(cell)
         except ValueError as err:
             raise ValueError(f"{where}: {err}") from None
-    return list(found.values())
+    return found
 
 
 def _block(name: str, block: dict[str, Any]) -> list[Cell]:

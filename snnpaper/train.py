@@ -15,16 +15,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from . import files
 from .bars import bar
 from .config import Run, home
+from .nets import defences
 from .nets.coded import CodedNet, correct
 from .nets.data import TABLE, Images, epoch_batches
 from .nets.graph import Captured
 
+_NONE = defences.find("none")
 _SAVE_EVERY = 60.0  # seconds between checkpoints
 
 
@@ -79,7 +80,7 @@ class Trainer:
                 self._restore(self._path)
         self._batches: Iterator | None = None
         self._captured: Captured | None = None
-        self._capture = self.images.x.is_cuda and engine == "fast"
+        self._capture = self.images.x.is_cuda and engine == "fast" and run.defence == "none"
 
     @property
     def finished(self) -> bool:
@@ -92,10 +93,10 @@ class Trainer:
             batches = epoch_batches(self.images, run.batch_size, TABLE[run.dataset].flips, run.seed, self.epoch)
             self._batches = itertools.islice(batches, self.step, None)
         x, y = next(self._batches)
-        # rate coding's spikes follow from the step, so that a resumed training draws the same
+        # rate coding's spikes and a defence's noise follow from the step, so that a resumed training draws the same
         with (
             drawn_from((run.seed * 1009 + self.epoch) * 1_000_003 + self.step)
-            if run.coding == "rate"
+            if run.coding == "rate" or run.defence != "none"
             else contextlib.nullcontext()
         ):
             self.sums += self._one(x, y)
@@ -129,7 +130,7 @@ class Trainer:
 
     def _one(self, x: Tensor, y: Tensor) -> Tensor:
         if not self._capture:
-            return train_step(self.coded, self.optimiser, x, y)
+            return train_step(self.coded, self.optimiser, x, y, defences.find(self.run.defence))
         if self._captured is None:
             self._captured = captured_step(self.coded, self.optimiser, x, y)
         return self._captured(x, y)
@@ -213,10 +214,11 @@ def optimiser_of(run: Run, coded: CodedNet) -> torch.optim.Optimizer:
     )  # fmt: skip
 
 
-def train_step(coded: CodedNet, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor) -> Tensor:
+def train_step(
+    coded: CodedNet, optimiser: torch.optim.Optimizer, x: Tensor, y: Tensor, defence: defences.Defence = _NONE
+) -> Tensor:
     """One update; returns [summed loss, number correct] without waiting for the device."""
-    logits = coded(x)
-    loss = F.cross_entropy(logits, y)
+    loss, logits = defence.loss(coded, x, y)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()
     optimiser.step()

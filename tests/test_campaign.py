@@ -45,7 +45,8 @@ def demo(path, seeds=(0, 1), pools=("max", "avg"), **fixed):
 
 def test_the_grid_holds_the_paper_s_cells_once_each():
     whole = cells()
-    assert len({c.name for c in whole}) == len(whole)
+    asked = [(c.name, kind) for c in whole for kind in c.kinds]
+    assert len({c.name for c in whole}) < len(whole) <= len(set(asked))  # a later block may ask for another record
     table = [c for c in whole if c.block in ("published, all of Table 3", "published, the cells that tell most")]
     assert len(table) == 3 * 3 * 2 * 5
     assert sum(c.run.coding == "frames" for c in table) == 30 and all(c.run.scale == "paper" for c in table)

@@ -33,8 +33,8 @@ MAY = {
 }
 # What nothing in the package may import: who calls is on top.
 TOP = {"__main__", "__init__", "cli"}
-# One exception: pools and data sets are tables that a run's names are checked against, and they import nothing of
-# ours but windows and what reads their files (see the last test but one).
+# One exception: pools, data sets and defences are tables that a run's names are checked against, and they import
+# nothing of ours but windows and what reads their files (see the last test but one).
 EXCEPTIONS = {("config", "nets")}
 
 
@@ -93,12 +93,12 @@ def test_attacks_and_checks_know_no_run_and_no_record():
         assert not MAY[layer] & {"config", "ledger", "zoo"}
 
 
-def test_a_run_knows_of_the_networks_nothing_but_the_two_tables():
+def test_a_run_knows_of_the_networks_nothing_but_the_three_tables():
     from_nets = [line for line in (ROOT / "config.py").read_text().splitlines() if "nets" in line and "import" in line]
-    assert from_nets == ["from .nets import data, pools"]
+    assert from_nets == ["from .nets import data, defences, pools"]
     within = {
         "data": {"recordings"}, "recordings": {"events", "camera"}, "camera": {"events"}, "events": set(),
-        "pools": {"windows"}, "windows": set(),
+        "pools": {"windows"}, "windows": set(), "defences": set(),
     }  # fmt: skip
     for name, may in within.items():
         file = ROOT / "nets" / f"{name}.py"

@@ -42,7 +42,9 @@ def origin(part: pd.DataFrame) -> str:
     paper's scale or five seeds is called indicative.
     """
     scales = sorted(set(part["scale"]))
-    cells = part.groupby([c for c in ("label", "variant", "pool", "training", "width", "epochs") if c in part])["seed"].nunique()
+    cells = part.groupby([c for c in ("label", "variant", "pool", "training", "width", "epochs") if c in part])[
+        "seed"
+    ].nunique()
     seeds = f"{cells.min()}" if cells.min() == cells.max() else f"{cells.min()} to {cells.max()}"
     images = " or ".join(f"{n:,}" for n in sorted(set(part["n"])))
     mark = "" if scales == ["paper"] and cells.min() >= tables.FIVE_SEEDS else ", <strong>indicative</strong>"

@@ -33,6 +33,7 @@ _VARIANT = {
     "weight_decay": "weight decay {:g}",
     "count_include_pad": "padding not counted",
     "precision": "{}",
+    "defence": "defence {}",
 }
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ... import ledger
 from ...config import Run
-from ..standing import COLUMNS, EPS, WORST, rows_of
+from ..standing import COLUMNS, EPS, OWN, WITH_ASSG, WORST, rows_of
 from ..tables import PAIR
 
 SETTING = Run.make("cpu")  # of PAIR's pools, any surrogate, sharpness and seed
@@ -109,3 +109,15 @@ def answer(found: pd.DataFrame, frame: pd.DataFrame) -> str:
         f"{head}: robustness {verdict(found)}. Its partial correlation, given the other and clean accuracy, is "
         + " and ".join(parts) + f" (95 % intervals over networks; worst case at {EPS}/255)."
     )  # fmt: skip
+
+
+def named(found: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """The trainings of `standing.shares` by pool and sharpness, and the attacks likewise."""
+
+    def sharper(name: str) -> tuple[str, float]:
+        surrogate, alpha = name.rpartition(", ")[2].split()
+        return surrogate, float(alpha)
+
+    trainings = sorted(set(found["training"]), key=lambda t: (PAIR.index(t.partition(",")[0]), *sharper(t)))
+    passes = set(found["attack"]) - {OWN, WORST, WITH_ASSG}
+    return trainings, sorted(passes, key=sharper)
