@@ -27,7 +27,7 @@ import pandas as pd
 from IPython.display import HTML
 from scipy import stats
 
-from snnpaper import campaign
+from snnpaper import campaign, ledger
 from snnpaper.report import tables
 from snnpaper.stats import wilson
 
@@ -152,6 +152,7 @@ EARLIER = [
     "cifar10-sew18-w16-max-s0-eb79827ad1", "cifar10-sew18-w16-avg-s0-47644b762c", "cifar10-sew18-w16-max-s1-c458d63855",
     "cifar10-sew18-w16-avg-s1-af5c00cbd3", "cifar10-sew18-w16-max-s2-bccd91d4d9", "cifar10-sew18-w16-avg-s2-6e1a22532f",
 ]  # fmt: skip
+ledger.need("robustness", EARLIER)
 frame = tables.accuracies()
 frame = frame[frame["run"].isin(EARLIER) & frame["eps"].isin([0, 8]) & (frame["method"] != "fgsm")]
 wide = frame.pivot_table(index=["space", "protocol", "method"], columns=["pool", "seed"], values="accuracy", sort=False)

@@ -17,7 +17,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -153,6 +153,12 @@ def records(kind: str) -> list[dict[str, Any]]:
     see `strangers`.
     """
     return [record for _, record in _found(kind) if record]
+
+
+def need(kind: str, names: Iterable[str]) -> None:
+    """Raises LedgerError naming which of these records the ledger lacks."""
+    if lacks := [name for name in names if not path(kind, name).exists()]:
+        raise LedgerError(f"{folder()} lacks {len(lacks)} {kind} records that are drawn here: {', '.join(lacks)}")
 
 
 def strangers() -> list[Path]:

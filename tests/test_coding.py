@@ -194,3 +194,9 @@ def test_distinct_pixel_values_have_spike_codes_at_distance_one():
 def test_an_image_outside_the_box_is_refused(value):
     with pytest.raises(ValueError, match="allowed: 0 to 1"):
         encode_image(torch.full((1, 3, 2, 2), value), "phase", 10)
+
+
+def test_an_image_is_rounded_to_the_nearest_level():
+    for off in (-0.4, 0.4):
+        image = ((ALL.float() + off) / 255).clamp(0, 1)
+        assert torch.equal(encode_image(image, "phase", 8), encode(ALL, "phase", 8))

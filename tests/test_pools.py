@@ -200,3 +200,11 @@ def test_ties_share_over_windows_of_any_shape():
     assert back.tolist() == [[0, 1, 1, 1], [0, 1, 1, 1], [2, 2, 0, 0], [2, 2, 0, 16]]
     wide = pools.windows.windows(x, pools.Window((1, 3), (2, 1), (0, 1)), -math.inf)
     assert torch.equal(wide.amax(0), F.max_pool2d(x, (1, 3), (2, 1), (0, 1)))
+
+
+def test_another_s_gradient_may_leave_the_padding_out():
+    x = torch.rand(2, 3, 7, 7, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    (ours,) = torch.autograd.grad(pools.module("max/avg/nopad")(x).square().sum(), x)
+    upstream = 2 * torch.nn.functional.max_pool2d(x, 3, 2, 1).detach()
+    (theirs,) = torch.autograd.grad(torch.nn.AvgPool2d(3, 2, 1, count_include_pad=False)(x), x, upstream)
+    torch.testing.assert_close(ours, theirs)

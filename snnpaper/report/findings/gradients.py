@@ -10,6 +10,7 @@ import pandas as pd
 from ..attacks import tables as attacked
 from ..tables import PAIR
 from . import Finding
+from .pools import lacking
 
 
 def gradients() -> pd.DataFrame:
@@ -22,6 +23,8 @@ def gradients() -> pd.DataFrame:
         row = {"pool": record["config"]["pool"], "seed": record["config"]["seed"], "l1": sums.get(record["name"])}
         effective = at["effective_mean"] / at["size"]
         found.append(row | {"density": at["0_mean"], "effective": effective, "l2": at["norm_mean"]})
+    if not found:
+        raise lacking("sparsity")
     return pd.DataFrame(found)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ... import ledger
 from ...attacks.standard import EVAL, TRAIN
 from ...config import Run
 from ...nets.data import TABLE
 from ...stats import over_seeds
-from .. import tables
+from .. import gaps, tables
 from ..attacks import tables as attacked
 from ..tables import FIVE_SEEDS, PAIR
 from . import Finding
@@ -37,14 +38,29 @@ def lead(acc: pd.DataFrame, space: str, protocol: str = EVAL, method: str = "pgd
         method, eps = "clean", 0
     part = part[(part["space"] == space) & (part["protocol"] == protocol) & (part["method"] == method)]
     part = part[part["eps"] == eps]
-    return pd.concat([tables.contrast(part).iloc[0], part.groupby("pool")["accuracy"].mean()])
+    return pd.concat([_first(tables.contrast(part), "robustness"), part.groupby("pool")["accuracy"].mean()])
 
 
 def on_curve(curves: pd.DataFrame, threat: str, radius: float) -> pd.Series:
     """max − avg of that cell at one radius of `attacked.curves`: `attacked.paired`'s row."""
     part = curves[(curves["threat"] == threat) & (curves["radius"] == radius)]
     part = part.rename(columns={"threat": "space", "radius": "eps"}).assign(attack="curve")
-    return attacked.paired(part).iloc[0]
+    return _first(attacked.paired(part), "curve")
+
+
+def _first(found: pd.DataFrame, kind: str) -> pd.Series:
+    if found.empty:
+        raise lacking(kind)
+    return found.iloc[0]
+
+
+def lacking(kind: str) -> ledger.LedgerError:
+    """What a page says that needs records which the ledger does not hold."""
+    cell = tables.where(tables.cell(attacked.SHOWN))
+    return ledger.LedgerError(
+        f"{ledger.folder()} lacks {kind} records of {cell}, with both pools, which this page draws: "
+        f"{gaps.command(attacked.SHOWN)} --measure {kind}, and so on for {' and '.join(PAIR)} and seeds 0 to 4"
+    )
 
 
 def half_radii(curves: pd.DataFrame, threat: str) -> pd.DataFrame:
@@ -114,7 +130,8 @@ def stronger(curves: pd.DataFrame, radius: int = 8) -> Finding:
 
 def half_survive(curves: pd.DataFrame, threat: str = SPIKE) -> Finding:
     """Half of the correctly classified images survive to the same radius with both pools, as far as seeds can tell."""
-    found = half_radii(curves, threat)
+    if (found := half_radii(curves, threat)).empty:
+        raise lacking("curve")
     mean, half = over_seeds(tables.by_seed(found, "radius"))
     one, other = (found.loc[found["pool"] == pool, "radius"].mean() for pool in PAIR)
     what = ("", " flips") if threat == attacked.FLIPS else ("/255", "/255")
