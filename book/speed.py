@@ -86,7 +86,7 @@ assert (shares["convolution"] > 0.4).all() and (shares["BatchNorm and neuron"] <
 
 # %% [markdown]
 # Convolutions carry the step at both widths. BatchNorm and the neuron of all $T$ steps are one operator
-# (`snnpaper/engine/kernels.py`): its loops read a value once per pass, hold the membrane potentials of some hundred neurons
+# (`snnpaper/nets/kernels.py`): its loops read a value once per pass, hold the membrane potentials of some hundred neurons
 # in the nearest cache, and compute them again in the backward pass instead of keeping them. What is left is
 # dispatch, which matters while layers are as small as at width 16 and batch 16, and the optimiser, which moves every
 # weight of the network after each batch, however small the batch.
