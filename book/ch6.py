@@ -56,8 +56,8 @@ from snnpaper.attacks.ensemble import predictions, step
 from snnpaper.attacks.gradients import Backward, backward
 from snnpaper.attacks.levels import level_search
 from snnpaper.attacks.pgd import pgd_any_iterate
-from snnpaper.audit import checks
-from snnpaper.audit.evidence import evidence, slack
+from snnpaper.auditing import checks
+from snnpaper.auditing.evidence import evidence, slack
 from snnpaper.nets import data, pools
 from snnpaper.report import plots
 from snnpaper.report.attacks import ablation_tables, check_tables, figures, mechanism, protocol_tables
@@ -192,7 +192,7 @@ for choice in (Backward(), Backward("atan", 8.0), Backward(pool="ties"), Backwar
 # %% [markdown]
 # ## Checks, and five signs
 #
-# A robust accuracy is only as good as the attack. `snnpaper.audit.checks` asks whether the attack works: does it beat one
+# A robust accuracy is only as good as the attack. `snnpaper.auditing.checks` asks whether the attack works: does it beat one
 # step, random noise, a black box; does it gain from more steps and a larger radius; does the loss rise along the
 # gradient more than along random directions? Five failures are the warning signs of obfuscated gradients
 # {cite}`athalye2018obfuscated`; one is enough for the verdict "obfuscated". But a count of images that chance may move
@@ -498,5 +498,5 @@ HTML(findings.say(compared.pixel(curves), compared.half_survive(curves), *shown)
 # - `-p neuron ReLU`: the same network without spikes. Which attacks still differ?
 # - `-p coding direct`: without a code to hide behind, how far are the BPDA surrogates apart?
 # - `-p coding latency`: which BPDA surrogate says anything?
-# - Your own network: `snnpaper.audit.generic.audit(model, images, labels, eps=8/255, classes=10)` runs the attacks and the
+# - Your own network: `snnpaper.audit(model, images, labels, eps=8/255)` runs the attacks and the
 #   checks on any module that maps images in $[0,1]$ to logits.

@@ -1,7 +1,7 @@
 """Executable, audited reproduction of arXiv 2509.23762.
 
 An image becomes spikes, spikes become logits (`nets`), logits become a loss (`train`), the loss becomes a
-gradient (`attacks`, `sparsity`), and the book asks what that gradient says about robustness (`audit`,
+gradient (`attacks`, `sparsity`), and the book asks what that gradient says about robustness (`auditing`,
 `measure`, `report`).
 
 The names below are imported when they are first used, so that none costs what it does not need.
@@ -12,8 +12,9 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # as typing has it, whose import would be most of the time
 if TYPE_CHECKING:
-    from . import audit, config, ledger, stats, train, zoo
+    from . import config, ledger, stats, train, zoo
     from .attacks.standard import Attack, robust
+    from .auditing import audit
     from .config import Run
     from .nets import data
 
@@ -28,6 +29,7 @@ for _name in ("SNNPAPER_HOME", "SNNPAPER_DATA"):
 _WHERE = {
     "Attack": "attacks.standard:Attack",
     "Run": "config:Run",
+    "audit": "auditing:audit",
     "data": "nets.data",
     "robust": "attacks.standard:robust",
 }

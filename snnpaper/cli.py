@@ -33,6 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     _add_campaign(
         commands.add_parser("campaign", help="compute what the ledger lacks of the grid; resumes after any stop")
     )
+    _add_audit(commands.add_parser("audit", help="attack any network; is its robust accuracy reliable? resumes"))
     _add_status(commands.add_parser("status", help="what is done of the grid, what is missing and its cost"))
     command.run(parser, argv, lambda args: args.work(args))
 
@@ -132,6 +133,51 @@ def _add_campaign(parser: argparse.ArgumentParser) -> None:
         options = {"budget_minutes": args.budget_minutes, "together": args.together}
         if not campaign.run(grid, args.block, args.device, render_chapter=not args.no_render, **options):
             parser.exit(1)  # something is left: a loop of short boxes can tell
+
+    parser.set_defaults(work=work)
+
+
+def _add_audit(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("factory", nargs="?", metavar="FACTORY", help="package.module:function, which makes the model")
+    add("--weights", help="its weights: safetensors, or a state dict that torch reads with weights_only")
+    add("--data", help="a data set by name, an .npz with x and y, or a folder with one folder of pictures a class")
+    add("--eps", default="8/255", help="L-infinity radius on the scale of [0,1], such as 8/255; default %(default)s")
+    add("--n", type=int, default=200, help="images, the first of the data; default %(default)s")
+    add("--steps", type=int, help="repeat each image for so many steps, where the spiking network does not")
+    add(
+        "--mean",
+        type=float,
+        nargs="+",
+        help="of the normalisation the model expects: one number, or one a channel",
+    )
+    add("--std", type=float, nargs="+", help="likewise")
+    add("--scale", type=float, help="the model is fed 0 to this instead of 0 to 1; images may be so too")
+    add("--strength", default="full", choices=("quick", "full"), help="default %(default)s")
+    add("--budget-minutes", type=float, default=10.0, help="begin nothing more after; default %(default)s")
+    add("--seed", type=int, default=0, help="default %(default)s")
+    add("--out", default="report", help="folder of report.html, report.json and the parts; default %(default)s")
+    add("--diff", nargs=2, metavar="REPORT.json", help="compare two reports, and do nothing else")
+    _add_device(parser)
+
+    def work(args: argparse.Namespace) -> None:
+        from .auditing import Report, audit, diff, load
+
+        if args.diff:
+            print(diff(*map(Report.read, args.diff)))
+            return
+        if args.factory is None or args.data is None:
+            raise ValueError("allowed: FACTORY and --data, or --diff and two reports")
+        net = load.model(args.factory)
+        if args.weights:
+            load.weights(net, args.weights)
+        if args.device != "cpu":
+            check_device(args.device)
+            net = net.to(args.device)
+        x, y = load.images(args.data, args.n)
+        options = {k: getattr(args, k) for k in ("steps", "mean", "std", "scale", "strength", "budget_minutes", "seed")}
+        print(audit(net, x, y, args.eps, out=args.out, progress=True, **options))
+        print(f"written: {Path(args.out) / 'report.html'}")
 
     parser.set_defaults(work=work)
 

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from snnpaper.attacks.gradients import Backward, backward
-from snnpaper.audit.checks import checks, report, showing, signs, verdict
-from snnpaper.audit.evidence import Evidence, evidence, fall, slack
+from snnpaper.auditing.checks import checks, report, showing, signs, verdict
+from snnpaper.auditing.evidence import Evidence, evidence, fall, slack
 from snnpaper.nets import data
 from snnpaper.nets.neurons import IF
 

@@ -15,8 +15,7 @@ from snnpaper import ledger, measure, zoo
 from snnpaper.attacks import spiking_ensemble
 from snnpaper.attacks.ensemble import Stage, autoattack, generic, noise, pgd, predictions, step, worst_case
 from snnpaper.attacks.settings import Settings
-from snnpaper.audit import generic as audit
-from snnpaper.audit.evidence import Evidence
+from snnpaper.auditing.evidence import Evidence
 from snnpaper.config import Run
 from snnpaper.measure import ablation, attacks
 from snnpaper.nets import data
@@ -84,19 +83,6 @@ def test_attacks_leave_the_random_stream_alone(linear):
     torch.manual_seed(3)
     worst_case(*linear, generic(0.06, 4, restarts=1, queries=20), 0.06)
     assert torch.equal(torch.rand(2), expected)
-
-
-def test_the_audit_of_a_stranger_s_network(linear):
-    model, x, y = linear
-    found = audit.audit(model.train(), x, y, 0.06, 4)
-    assert found["clean"] == pytest.approx(5 / 6) and found["robust"] == pytest.approx(2 / 6)
-    assert found["verdict"] == "reliable" and model.training
-    text = audit.text(found)
-    assert "33.3 %" in text and "pass  stateless" in text
-    with pytest.raises(ValueError, match="allowed: 0 to 1"):
-        audit.audit(model, 2 * x, y, 0.06, 4)
-    with pytest.raises(ValueError, match="allowed: 4 or more"):
-        audit.audit(model, x, y, 0.06, 2)
 
 
 def test_a_spiking_network_is_attacked_with_every_choice():

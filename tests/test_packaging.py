@@ -79,7 +79,7 @@ def test_environment_yml_leaves_the_list_to_pyproject():
 def test_what_is_imported_is_listed():
     for folder in ("nets", "attacks", "measure"):
         assert imported(f"snnpaper/{folder}") <= brought("train")
-    assert imported("snnpaper/audit") <= brought("audit")
+    assert imported("snnpaper/auditing") <= brought("audit")
     assert imported("snnpaper") <= brought("book")
     assert imported("book") <= brought("book") | {"sphinx", "docutils"}
     assert imported("tests") <= brought("book", "test") | {"packaging"}  # which pytest brings

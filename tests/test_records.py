@@ -6,8 +6,8 @@ import pytest
 from snnpaper import ledger
 from snnpaper.attacks.settings import Settings
 from snnpaper.attacks.standard import EVAL, TRAIN
-from snnpaper.audit import checks
-from snnpaper.audit.evidence import STEPS, Evidence
+from snnpaper.auditing import checks
+from snnpaper.auditing.evidence import STEPS, Evidence
 from snnpaper.config import Run
 from snnpaper.measure import TABLE
 

@@ -61,13 +61,15 @@ def step(eps: float, steps: int) -> float:
     return max(2.5 * eps / steps, min(eps, 1 / 255))
 
 
-def pgd(eps: float, steps: int, restarts: int = 1) -> Find:
-    """Worst iterate of PGD over restarts; later restarts see only the images not yet fooled."""
+def pgd(eps: float, steps: int, restarts: int = 1, first: int = 0, batch_size: int = 50) -> Find:
+    """Worst iterate of PGD over restarts, seeded from `first` on; later ones see only the images not yet fooled."""
 
     def find(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         found, left = x.clone(), torch.arange(len(x), device=x.device)
-        for seed in range(restarts):
-            robust, found[left] = pgd_any_iterate(model, x[left], y[left], eps, step(eps, steps), steps, seed)
+        for seed in range(first, first + restarts):
+            robust, found[left] = pgd_any_iterate(
+                model, x[left], y[left], eps, step(eps, steps), steps, seed, batch_size=batch_size
+            )
             left = left[robust]
         return found
 

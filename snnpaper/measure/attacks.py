@@ -12,7 +12,7 @@ from ..attacks.art import auto_pgd
 from ..attacks.ensemble import Keep, predictions, worst_case
 from ..attacks.gradients import backward
 from ..attacks.spiking_ensemble import choices, name_of, own, stages
-from ..audit.evidence import evidence
+from ..auditing.evidence import evidence
 from ..nets.coded import CodedNet
 from ..nets.coding import BPDA
 from ..nets.data import Images

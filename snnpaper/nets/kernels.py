@@ -136,7 +136,7 @@ def _charge(x, here, scale, shift, potential):
 
 @njit(error_model="numpy")
 def _steepness(h, surrogate, alpha, steep):
-    """The surrogate derivative at h - 1; formulas in neurons.SURROGATES."""
+    """The surrogate derivative at h - 1; formulas in surrogates.SURROGATES."""
     one = h.dtype.type(1)
     a, floor, bend = alpha[0], alpha[1], alpha[2]
     if surrogate == ATAN:

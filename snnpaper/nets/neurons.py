@@ -6,27 +6,16 @@ The derivative of the step is replaced by a surrogate (Neftci et al. 2019, arXiv
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-
 import torch
 from spikingjelly.activation_based.functional.neuron import if_multi_step
 from spikingjelly.activation_based.surrogate import ATan, PiecewiseQuadratic, Sigmoid
 from torch import Tensor, nn
 
 from .fused import fused_if
+from .surrogates import SURROGATES
 
 V_TH = 1.0
 
-# Surrogate derivatives at u = h - v_th with sharpness alpha.
-# atan: alpha/2 / (1 + (pi/2 alpha u)^2), the paper's choice with alpha = 2, never zero. The two with compact
-# support are zero away from the threshold; sigmoid underflows to zero for u > 17/alpha in single precision.
-SURROGATES: dict[str, Callable[[Tensor, float], Tensor]] = {
-    "atan": lambda u, a: torch.addcmul(u.new_full((), 2 / a), u, u, value=math.pi**2 * a / 2).reciprocal_(),
-    "sigmoid": lambda u, a: a * torch.sigmoid(a * u) * (1 - torch.sigmoid(a * u)),
-    "rectangular": lambda u, a: a * (u.abs() <= 0.5 / a).to(u),
-    "triangular": lambda u, a: a * (1 - a * u.abs()).clamp(min=0),
-}
 _LIBRARY = {"atan": ATan, "sigmoid": Sigmoid, "triangular": PiecewiseQuadratic}
 
 

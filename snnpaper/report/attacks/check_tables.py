@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pandas as pd
 
-from ...audit import checks as rules
-from ...audit.evidence import Evidence
+from ...auditing import checks as rules
+from ...auditing.evidence import Evidence
 from .tables import records
 
 WORDS = {True: "pass", False: "FAIL", None: "–"}

@@ -1,5 +1,6 @@
 """Evidence, checks and verdict on a robust accuracy; and the audit of anybody's network."""
 
-from .generic import audit, text
+from .report import Report, diff
+from .run import audit
 
-__all__ = ["audit", "text"]
+__all__ = ["Report", "audit", "diff"]

@@ -1,4 +1,4 @@
-"""What tells an attack that works from one that does not: the measurements behind `snnpaper.audit.checks`.
+"""What tells an attack that works from one that does not: the measurements behind `snnpaper.auditing.checks`.
 
 A model is attacked with its own gradient in every way that the checks compare.
 """
@@ -33,7 +33,7 @@ def slack(n: int) -> int:
 class Evidence:
     """What was measured on the n images that are classified correctly. Counts are of images that withstood.
 
-    Plain numbers, which a record holds (`to_dict`, `from_dict`); what they mean is for `audit.checks` to say.
+    Plain numbers, which a record holds (`to_dict`, `from_dict`); what they mean is for `auditing.checks` to say.
     """
 
     n: int
@@ -100,7 +100,7 @@ def evidence(
     def attack(eps: float, steps: int, seed: int = 0) -> tuple[Tensor, Tensor]:
         return pgd_any_iterate(judged, x, y, eps, step(eps, steps), steps, seed)
 
-    trace = _trace(judged, x, y, eps)
+    traced = trace(judged, x, y, eps)
     robust, found = attack(eps, STEPS)
     starts, left = [int(robust.sum())], robust.clone()
     for seed in (1, 2):
@@ -115,16 +115,16 @@ def evidence(
         replayed=given,
         distance=float((found - x).abs().max()),
         box=(float(found.min()), float(found.max())),
-        **trace,
+        **traced,
         by_eps={f * eps: int(attack(f * eps, STEPS)[0].sum()) for f in (0.5, 2, 4)} | {eps: starts[0]},
         by_steps={7: int(attack(eps, 7)[0].sum()), STEPS: starts[0]}
         | {s: int(_left(judged, x, y, left, eps, s).sum()) for s in (50, 100)},
         by_restarts=starts,
         single=int((predictions(model, single) == y).sum()),
-        far=int(_far(judged, x, y).sum()),
+        far=int(far(judged, x, y).sum()),
         beaten_by=_others(model, x, y, left, eps, sources or {}),
         backwards=_backwards(judged, x, y, robust, eps, backwards or {}),
-        along=_along(judged, x, y, max(eps, 1 / 255)),
+        along=along(judged, x, y, max(eps, 1 / 255)),
         state_equal=all(torch.equal(v, state[k]) for k, v in model.state_dict().items()),
     )
 
@@ -140,7 +140,7 @@ def _replay(model: nn.Module, adversarial: Tensor, correct: Tensor, y: Tensor) -
     return len(y), int(((predictions(model, adversarial) == y) != correct).sum())
 
 
-def _trace(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> dict[str, Any]:
+def trace(model: nn.Module, x: Tensor, y: Tensor, eps: float) -> dict[str, Any]:
     """`zero`, `zero_entries`, `loss` and `fall` of an Evidence, from PGD on the whole set."""
     zero, entries, losses, point = [], [], [], x
     for _ in range(STEPS):
@@ -172,7 +172,7 @@ def _gradient(model: nn.Module, x: Tensor, y: Tensor, batch_size: int = 50) -> t
     return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
 
 
-def _far(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+def far(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     """Which images withstand although every input is allowed; no random start, so that only the gradient leads."""
     point, robust = x, torch.ones(len(x), dtype=torch.bool, device=x.device)
     for _ in range(STEPS):
@@ -212,7 +212,7 @@ def _backwards(model, x: Tensor, y: Tensor, robust: Tensor, eps: float, contexts
     return gains
 
 
-def _along(model: nn.Module, x: Tensor, y: Tensor, size: float) -> tuple[float, float, float]:
+def along(model: nn.Module, x: Tensor, y: Tensor, size: float) -> tuple[float, float, float]:
     """Mean rise of the loss after one step along the gradient's sign and along random signs; share where it is more."""
     g, start = _gradient(model, x, y)
     generator = torch.Generator().manual_seed(0)

@@ -1,6 +1,6 @@
 """Is a robust accuracy reliable? Each check is pass or fail, with its evidence; warning signs give a verdict.
 
-All are rules over what `audit.evidence` measures. The signs are those of Athalye et al. 2018 (arXiv
+All are rules over what `auditing.evidence` measures. The signs are those of Athalye et al. 2018 (arXiv
 1802.00420), most checks those of Carlini et al. 2019 (arXiv 1902.06705).
 """
 
