@@ -30,9 +30,9 @@ class Backward:
     """One choice of backward pass; the default is the network's own.
 
     `surrogate` and `alpha` replace those of every IF neuron; `adaptive` takes ASSG instead (Wang et al.,
-    arXiv 2512.22522). `pool` is whose gradient a pool has, an entry of `nets.pools.TABLE`: "max" gives all to
-    the first maximum of each window, "ties" shares equally among its maxima, "avg" over the window. Raises
-    ValueError naming what is allowed.
+    arXiv 2512.22522), its sharpness times `alpha` where that is given. `pool` is whose gradient a pool has, an entry
+    of `nets.pools.TABLE`: "max" gives all to the first maximum of each window, "ties" shares equally among its maxima,
+    "avg" over the window. Raises ValueError naming what is allowed.
     """
 
     surrogate: str | None = None
@@ -56,7 +56,7 @@ def backward(net: nn.Module, choice: Backward) -> Iterator[nn.Module]:
         for module in net.modules():
             if isinstance(module, IF):
                 if choice.adaptive:
-                    changes.enter_context(patch.object(module, "forward", _Adaptive(module)))
+                    changes.enter_context(patch.object(module, "forward", _Adaptive(module, choice.alpha or 1.0)))
                 for name in ("surrogate", "alpha"):
                     if (value := getattr(choice, name)) is not None:
                         changes.enter_context(patch.object(module, name, value))
@@ -69,8 +69,8 @@ def backward(net: nn.Module, choice: Backward) -> Iterator[nn.Module]:
 class _Adaptive:
     """An IF layer's forward pass with ASSG's backward: a sharpness by neuron and step, from past |h - V_th|."""
 
-    def __init__(self, neurons: IF) -> None:
-        self.neurons = neurons
+    def __init__(self, neurons: IF, scale: float = 1.0) -> None:
+        self.neurons, self.scale = neurons, scale
         self.mean = self.deviation = torch.empty(0)  # of no batch yet
 
     def __call__(self, x: Tensor, norm: nn.BatchNorm2d | None = None) -> Tensor:
@@ -85,7 +85,7 @@ class _Adaptive:
         self.mean = DECAY * self.mean + (1 - DECAY) * distance
         self.deviation = DECAY * self.deviation + (1 - DECAY) * (distance - self.mean).abs()
         omega = 2 / math.pi * math.tan(math.pi * HALF_BOUND)
-        return omega / (self.mean + RELAX * self.deviation + 1e-4)
+        return self.scale * omega / (self.mean + RELAX * self.deviation + 1e-4)
 
 
 class _AdaptiveIF(torch.autograd.Function):

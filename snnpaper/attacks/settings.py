@@ -65,7 +65,7 @@ class Settings:
         if self.source:
             return f"transfer: {self.source}"
         text = self.algorithm
-        if text == "level search":
+        if text in ("level search", "PGD with momentum"):
             text += f", {self.steps} steps"
         elif text == "Square":
             text += f", {self.queries} queries"

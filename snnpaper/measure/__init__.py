@@ -49,6 +49,8 @@ TABLE = {
         {"batteries": (("pixel", 1, False), ("pixel", 8, False), ("spike", 4, False), ("spike", 8, True)),
          "checked": 50, "outsider_steps": 50},
         ("sources", "keep", "progress"), codes=FIXED),
+    # Of the batteries of "attacks"; twice: the budget that has to move nothing.
+    "stronger": Kind("stronger.stronger", 200, {"budgets": (1, 2)}, ("run", "keep", "progress"), codes=FIXED),
     "curve": Kind(
         "curve.curve", 500,
         {"levels": (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128), "steps": 20,
