@@ -50,7 +50,7 @@ from snnpaper.report import plots
 from snnpaper.train import train
 
 plots.use_style()
-before = {*globals(), "before"}  # whatever is new below is a parameter, known or not
+before = dict(globals())  # whatever is new or changed below is a parameter, known or not
 
 # %% [markdown]
 # ## Parameters
@@ -79,7 +79,7 @@ seed = 0
 device = "cpu"
 
 # %%
-run, device = config.parse({k: v for k, v in globals().items() if k not in before and k[0] != "_"})
+run, device = config.parse(config.given(before, globals()))
 print(
     f"{run.label}, {pools.find(run.pooling).label}, width {run.width}, on {run.dataset}: {run.epochs} epochs of "
     f"batches of {run.batch_size}, {run.coding} coding with T = {run.T}, seed {run.seed} (scale: {run.scale})"

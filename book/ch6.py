@@ -88,7 +88,7 @@ said = [*tables.answer(found), *protocol_tables.iterates_text()]
 said += tables.answer_on_curves(tables.advantage_on_curves(curves))
 answer = HTML(f"<p>As usually attacked:</p>{bullets(usual)}<p>By the strongest attacks:</p>{bullets(said)}")
 glue("ch6-answer", answer, display=False)
-before = {*globals(), "before"}  # whatever is new below is a parameter, known or not
+before = dict(globals())  # whatever is new or changed below is a parameter, known or not
 answer
 
 # %% [markdown]
@@ -111,7 +111,7 @@ epochs = 3
 seed = 0
 
 # %%
-run, device = config.parse({k: v for k, v in globals().items() if k not in before and k[0] != "_"})
+run, device = config.parse(config.given(before, globals()))
 if run.dataset != "digits":
     raise ValueError(f"profile is {profile!r}; allowed here: demo (the live part trains on digits)")
 print(f"{run.label}, {pools.find(run.pooling).label}, width {run.width}, on {run.dataset} (scale: {run.scale})")

@@ -38,6 +38,8 @@ def run(
     """
     if together < 1:
         raise ValueError(f"together is {together}; allowed: 1 or more")
+    if not budget_minutes >= 0:
+        raise ValueError(f"budget is {budget_minutes} minutes; allowed: 0 or more")
     chosen = cells(grid, block)
     ledger.provenance()  # before anything on disk can change under a long run
     files.check(home())

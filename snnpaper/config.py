@@ -128,7 +128,7 @@ class Run:
     @classmethod
     def make(cls, profile: str = "demo", **changes: Any) -> Run:
         """The run of a profile with some values changed; raises ValueError as `parse` does."""
-        if profile not in PROFILES:
+        if not isinstance(profile, str) or profile not in PROFILES:
             raise ValueError(f"profile is {profile!r}; allowed: {', '.join(PROFILES)}")
         return cls.from_dict(PROFILES[profile] | changes)
 
@@ -216,12 +216,24 @@ def parse(parameters: dict[str, Any]) -> tuple[Run, str]:
     "as the profile says". Raises ValueError naming every unknown name, or a value that is not allowed.
     """
     names = ["profile", "device", *(f.name for f in fields(Run))]
-    if unknown := sorted(set(parameters) - set(names)):
+    if unknown := sorted(str(name) for name in parameters if name not in names):
         raise ValueError(f"unknown parameter {', '.join(unknown)}; allowed: {', '.join(names)}")
     given = {k: v for k, v in parameters.items() if v is not None}
     profile, device = given.pop("profile", "demo"), given.pop("device", "cpu")
     check_device(device)
     return Run.make(profile, **given), device
+
+
+def given(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """What a chapter's parameters cells set: names that are new since `before`, and old ones with another value.
+
+    papermill takes any name, also one that the chapter has imported; `parse` then refuses it. Names that begin with _
+    are the notebook's own.
+    """
+    if not isinstance(before, dict):
+        raise ValueError("unknown parameter before; it is the chapter's own name")
+    changed = {k: v for k, v in now.items() if k not in before or v is not before[k]}
+    return {k: v for k, v in changed.items() if k != "before" and not k.startswith("_")}
 
 
 def check_device(device: str) -> None:

@@ -86,7 +86,7 @@ def append(kind: str, run: Run, results: dict[str, Any], seconds: float, arrays=
     }
     try:
         text = json.dumps(record, indent=1, allow_nan=False)
-    except ValueError as err:
+    except (ValueError, TypeError) as err:
         raise LedgerError(f"{kind}/{target.name} is no JSON: {err}") from None
     if packed is not None:  # first, so that a record never lacks its arrays
         files.write(target.with_suffix(".npz"), packed)

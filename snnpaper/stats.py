@@ -17,7 +17,7 @@ def wilson(hits: int, n: int) -> tuple[float, float]:
 
     Raises ValueError unless 0 <= hits <= n and n > 0.
     """
-    if not 0 <= hits <= n or n == 0:
+    if not 0 <= hits <= n or n == 0 or hits != int(hits):
         raise ValueError(f"hits is {hits} of n = {n}; allowed: 0 <= hits <= n, n > 0")
     interval = stats.binomtest(int(hits), int(n)).proportion_ci(CONFIDENCE, method="wilson")
     return interval.low, interval.high

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+from snnpaper import config
 from snnpaper.config import PROFILES, Run, parse
 
 
@@ -78,3 +79,16 @@ def test_a_record_of_a_later_version_is_refused_by_name():
         Run.from_dict({"dropout": 0.1})
     with pytest.raises(ValueError, match="unknown parameter poool"):
         Run.make("demo", poool="max")
+
+
+def test_a_parameter_by_any_name_is_seen():
+    """What papermill sets, be it new or a name that the chapter had already, reaches `parse` and is refused there."""
+    chapter = {"config": config, "train": len, "_i": "1"}
+    before = dict(chapter)
+    now = chapter | {"before": before, "pool": "avg", "seed": None, "_i": "2"}
+    assert config.given(before, now) == {"pool": "avg", "seed": None}
+    for name in ("train", "config", "poool"):
+        with pytest.raises(ValueError, match=f"unknown parameter {name}; allowed: profile"):
+            config.parse(config.given(before, now | {name: 100}))
+    with pytest.raises(ValueError, match="unknown parameter before"):
+        config.given(3, now)

@@ -40,6 +40,7 @@ def test_average_pooling_has_no_dip_at_the_pool(tmp_path):
     [
         ({"pool": "median"}, "pool is 'median'; allowed: max, avg"),
         ({"poool": "avg"}, "unknown parameter poool; allowed: profile, device, dataset"),
+        ({"train": 100}, "unknown parameter train; allowed: profile, device, dataset"),
         ({"epochs": "many"}, "epochs is 'many'; allowed: whole numbers from 1 to 1000"),
         ({"profile": "fast"}, "profile is 'fast'; allowed: demo, sweep, cpu, paper"),
     ],

@@ -97,3 +97,9 @@ def test_hooks_go_with_their_block_whatever_ends_it(coded, images):
         raise KeyError
     coded.zero_grad()
     assert not coded.net.sn1._forward_hooks
+
+
+def test_the_true_class_has_its_probability():
+    logits, y = torch.tensor([[0.0, 1.0, 2.0], [3.0, 0.0, 0.0]]), torch.tensor([2, 1])
+    expected = [math.exp(2) / (1 + math.e + math.exp(2)), 1 / (math.exp(3) + 2)]
+    assert true_class(logits, y).tolist() == pytest.approx(expected)

@@ -45,7 +45,7 @@ class Backward:
             raise ValueError(f"surrogate is {self.surrogate!r}; allowed: {', '.join(SURROGATES)} or None")
         if self.pool is not None:
             pools.gradient(self.pool)
-        if self.alpha is not None and self.alpha <= 0:
+        if self.alpha is not None and not (isinstance(self.alpha, int | float) and self.alpha > 0):
             raise ValueError(f"alpha is {self.alpha}; allowed: more than 0")
 
 

@@ -52,7 +52,8 @@ class Attack:
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; allowed: {', '.join(allowed)}")
-        if not (0 <= self.eps <= 1 and self.step_size > 0 and self.steps >= 1):
+        numbers = all(isinstance(v, int | float) for v in (self.eps, self.step_size)) and isinstance(self.steps, int)
+        if not (numbers and 0 <= self.eps <= 1 and self.step_size > 0 and self.steps >= 1):
             raise ValueError(f"allowed: 0 <= eps <= 1, step_size > 0, steps >= 1; got {self}")
         if self.protocol == TRAIN and self.space != "spike":
             raise ValueError("the published protocol, in train mode, attacks the coded tensor; allowed space: spike")
@@ -86,8 +87,11 @@ def robust(coded: CodedNet, images: Images, attack: Attack, batch_size: int = 50
     The whole batch is attacked and the last iterate counts, as published. The random start follows
     `seed`; the caller's random stream and the network, its mode included, stay as they were. Under the
     published protocol the statistics BatchNorm gathers on one attacked batch stay for the next, on a copy of
-    the network; use its batch size of 16. Raises ValueError for images that are not uint8.
+    the network; use its batch size of 16. Raises ValueError for images that are not uint8 and for labels that are no
+    class of the network.
     """
+    if len(images) and not 0 <= images.y.min() <= images.y.max() < coded.classes:
+        raise ValueError(f"labels are {images.y.min()} to {images.y.max()}; allowed: 0 to {coded.classes - 1}")
     attacked, hits = copy.deepcopy(coded) if attack.protocol == TRAIN else coded, []
     with torch.random.fork_rng(), evaluated(attacked):
         torch.manual_seed(seed)

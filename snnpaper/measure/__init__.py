@@ -86,7 +86,7 @@ USUAL = ("robustness", "sparsity")  # what a cell of the grid gets that names no
 
 def find(kind: str) -> Kind:
     """The entry of a kind; raises ValueError naming those there are."""
-    if kind not in TABLE:
+    if not isinstance(kind, str) or kind not in TABLE:
         raise ValueError(f"measurement is {kind!r}; allowed: {', '.join(TABLE)}")
     return TABLE[kind]
 
@@ -108,6 +108,8 @@ def make(
         raise ValueError(f"coding is {run.coding!r}; allowed for {kind}: {', '.join(entry.codes)}")
     if unknown := set(changes) - {*entry.settings, "images"}:
         raise ValueError(f"unknown setting {', '.join(sorted(unknown))}; allowed: images, {', '.join(entry.settings)}")
+    if not isinstance(n := changes.get("images", 1), int) or n < 1:
+        raise ValueError(f"images is {n!r}; allowed: whole numbers from 1")
     files.check(home())
     with alone(f"{run.name}.{kind}"):
         if ledger.path(kind, run.name).exists():  # by another process meanwhile

@@ -105,7 +105,7 @@ def encode_image(image: Tensor, coding: str, T: int, bpda: str = BPDA) -> Tensor
     """
     if not (image.is_cuda and torch.cuda.is_current_stream_capturing()):  # which forbids to wait for values
         low, high = image.detach().aminmax()
-        if low < 0 or high > 1:
+        if not (low >= 0 and high <= 1):  # of not-a-number neither holds
             raise ValueError(f"image values are {low:.3g} to {high:.3g}; allowed: 0 to 1")
     if bpda not in BPDA_SURROGATES:
         raise ValueError(f"bpda is {bpda!r}; allowed: {', '.join(BPDA_SURROGATES)}")

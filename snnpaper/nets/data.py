@@ -29,10 +29,18 @@ class DataUnavailable(RuntimeError):
 
 @dataclass(frozen=True)
 class Images:
-    """Images `x` uint8 [N,C,H,W], or event frames [N,T,2,H,W], with labels `y` int64 [N], on one device."""
+    """Images `x` uint8 [N,C,H,W], or event frames [N,T,2,H,W], with labels `y` int64 [N], on one device.
+
+    Raises ValueError for labels of another form or number.
+    """
 
     x: Tensor
     y: Tensor
+
+    def __post_init__(self) -> None:
+        if self.y.dtype != torch.int64 or self.y.shape != self.x.shape[:1]:
+            found = f"{self.y.dtype} {list(self.y.shape)}"
+            raise ValueError(f"labels are {found} for {len(self.x)} images; allowed: torch.int64 [{len(self.x)}]")
 
     def __len__(self) -> int:
         return len(self.y)
@@ -69,7 +77,7 @@ def load(dataset: str) -> dict[str, Images]:
     CIFAR's test split is the official one; validation is cut from the training images by a fixed shuffle, so the
     test set never chooses anything. Raises ValueError for an unknown name and DataUnavailable when it cannot be had.
     """
-    if dataset not in TABLE:
+    if not isinstance(dataset, str) or dataset not in TABLE:
         raise ValueError(f"dataset is {dataset!r}; allowed: {', '.join(TABLE)}")
     whole, held = TABLE[dataset].read()
     order, n = _shuffle(len(whole)), TABLE[dataset].validation

@@ -134,7 +134,7 @@ class SpikingResNet(nn.Module):
     Spiking-ResNet, as in the published code. neuron="ReLU" is the same network as an ANN.
     precision="bf16" runs convolutions in bfloat16, membrane potentials and logits in float32. `plain`
     takes torch's own operators and the reference neuron throughout; the numbers agree to rounding. Raises
-    ValueError on another arch, skip, neuron, precision, pool or surrogate.
+    ValueError on another arch, skip, neuron, precision, pool or surrogate, and on spikes of another shape.
     """
 
     layer1: nn.Sequential
@@ -184,6 +184,8 @@ class SpikingResNet(nn.Module):
                 nn.init.kaiming_normal_(m.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, spikes: Tensor) -> Tensor:
+        if spikes.ndim != 5 or spikes.shape[2] != self.shape[0]:
+            raise ValueError(f"spikes are {list(spikes.shape)}; allowed: [T, images, {self.shape[0]}, height, width]")
         half = self.precision == "bf16"
         with torch.autocast(spikes.device.type, torch.bfloat16) if half else contextlib.nullcontext():
             x = _spikes(spikes, self.conv1, self.bn1, self.sn1)
