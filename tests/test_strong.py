@@ -8,8 +8,10 @@ from snnpaper.attacks import strong
 from snnpaper.attacks.ensemble import predictions
 from snnpaper.attacks.gradients import Backward, backward
 from snnpaper.attacks.sapgd import sapgd
+from snnpaper.attacks.settings import Settings
 from snnpaper.config import Run
 from snnpaper.nets import data
+from snnpaper.report.attacks import stronger as report
 from snnpaper.train import train
 
 TINY = Run.make("demo", width=4, T=2, epochs=1, train_images=640)
@@ -130,3 +132,21 @@ def test_the_record_counts_what_fell_and_what_is_left(home, monkeypatch):
         from snnpaper.measure.stronger import stronger
 
         stronger(coded, data.load("digits")["test"].first(91), (1,), TINY, lambda _, work: work(), False)
+
+
+def test_the_table_tells_what_each_budget_moved(tmp_path, monkeypatch):
+    monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
+    assert report.left().empty and "No worst case" in report.sentence(report.left())
+    own = {"surrogate": "atan", "alpha": 2.0, "pool_backward": "max"}
+    momentum = Settings("PGD with momentum", "spike", 300, loss="margin").of_network(own)
+    square = Settings("Square", "spike", loss="margin", queries=5000).of_network(own)
+    rounds = []
+    for budget, left, by_momentum, by_square in ((1, 14, 5, 1), (2, 12, 0, 2)):
+        made = [momentum | {"attacked": 20, "fooled": by_momentum}, square | {"attacked": 9, "fooled": by_square}]
+        rounds.append({"budget": budget, "left": left, "attacks": made})
+    battery = {"space": "spike", "eps": 4 / 255, "clean": 100, "before": 20, "rounds": rounds}
+    ledger.append("stronger", Run.make("cpu"), {"n": 200, "own": own, "batteries": [battery]}, 1.0)
+    (row,) = report.lowered(report.left()).to_dict("records")
+    assert (row["right"], row["before"], row["stronger"], row["doubling"]) == (50, 10, 3, 1)
+    assert row["by"] == "PGD with momentum, 300 steps"
+    assert report.sentence(report.left()).endswith("by at most 1.0 more, beyond the 0.5 points allowed.")
