@@ -38,10 +38,13 @@ def machine(hardware: dict) -> str:
 def rates(run: Run, records: list[dict]) -> tuple[int, dict[str, list[float]]]:
     """The recorded width nearest to the run's, and seconds a multiply-add of the trainings there, by machine.
 
-    Narrow networks are bound by memory, wide ones by arithmetic; demonstrations say nothing about either. Without
-    such records the width is 0 and the rest empty.
+    Narrow networks are bound by memory, wide ones by arithmetic; demonstrations say nothing about either, and small
+    frames of events little about images, so each has its own where there are any. Without such records the width is 0
+    and the rest empty.
     """
     images = [r for r in records if not data.TABLE[r["config"]["dataset"]].demo]
+    events = bool(data.TABLE[run.dataset].frames)
+    images = [r for r in images if bool(data.TABLE[r["config"]["dataset"]].frames) == events] or images
     nearest = min((r["config"]["width"] for r in images), key=lambda w: abs(w - run.width), default=0)
     found: dict[str, list[float]] = {}
     for r in images:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from snnpaper import ledger
+from snnpaper import cost, ledger
 from snnpaper.config import Run
 from snnpaper.nets.events import Events
 from snnpaper.report import tables as shared
@@ -12,6 +12,7 @@ from snnpaper.report.attacks.tables import WORST
 from snnpaper.report.events import figures, tables
 from snnpaper.report.findings import check
 from snnpaper.report.findings import events as said
+from snnpaper.report.trail import densities
 
 N = 40
 SEEDS = 5
@@ -34,9 +35,10 @@ def results(stand: int, of: int) -> dict:
                     "radii": list(RADII["events"]), "first": [-1] * of + [-2] * (N - of)})  # fmt: skip
     attacks = [
         {"algorithm": "random moves", "whole": True, "correct": ledger.pack(clean)},
+        {"algorithm": "guided moves", "whole": True, "correct": ledger.pack(np.arange(N) < 2 * of - 44)},
         {"algorithm": "guided moves", "whole": False, "correct": ledger.pack(np.arange(N) < stand)},
     ]
-    battery = {"budget": 64, "clean": ledger.pack(clean), "robust": ledger.pack(np.arange(N) < stand)}
+    battery = {"budget": 32, "clean": ledger.pack(clean), "robust": ledger.pack(np.arange(N) < stand)}
     return {"n": N, "threats": threats, "batteries": [battery | {"attacks": attacks}], "entries": 0.08}
 
 
@@ -65,20 +67,22 @@ def test_curves_and_worst_cases_are_those_of_the_records(recorded):
     assert one[tables.GUIDED, 0] == 36 / N and one[tables.GUIDED, 8] == 36 / N and one[tables.GUIDED, 32] == 10 / N
     assert one[tables.GUIDED, 256] == 0 and one[tables.RANDOM, 256] == 36 / N and one[tables.COUNTS, 1] == 0
     battery = tables.worst("nmnist")
-    assert set(battery["attack"]) == {"clean", WORST, "random moves"}  # who saw only some has no accuracy
+    assert set(battery["attack"]) == {"clean", WORST, "random moves", tables.OWN}  # who saw only some has no accuracy
     left = battery[battery["attack"] == WORST]
     assert all(row["accuracy"] == (10 + row["seed"] % 2) / N for _, row in left.iterrows()) and len(left) == 2 * SEEDS
 
 
 def test_the_comparison_is_paired_and_says_what_it_is_of(recorded):
-    found = tables.compared("nmnist", tables.ASKED["nmnist"]).set_index("what")
+    found = tables.compared("nmnist").set_index("what")
     assert found.loc["clean", "difference"] == pytest.approx(4 / N) and found.loc["clean", "seeds"] == SEEDS
-    worst = found.loc["worst case of 64 moves"]
+    worst = found.loc["32 moves, worst case"]
     assert worst["difference"] == 0 and worst["half"] > 0
-    assert tables.compared("cifar10sim", []).empty
+    assert tables.compared("cifar10sim").empty
+    assert found.loc["32 moves, own gradient", "difference"] == pytest.approx(8 / N)
     text = tables.text(found.reset_index())
-    assert "reduced scale" in set(text["reading"]) and text[shared.minus()].str.contains("±").all()
+    assert set(text["seeds"]) == {f"{SEEDS} seeds"} and text[shared.minus()].str.contains("±").all()
     check(
+        said.own_gradient(found.reset_index()),
         said.pools_real(found.reset_index()),
         said.one_event(tables.curves("nmnist")),
         said.guided(tables.curves("nmnist")),
@@ -86,7 +90,7 @@ def test_the_comparison_is_paired_and_says_what_it_is_of(recorded):
 
 
 def test_a_finding_that_the_records_contradict_is_refused(recorded):
-    found = tables.compared("nmnist", [])
+    found = tables.compared("nmnist")
     apart = found.assign(difference=0.5, half=0.1)
     with pytest.raises(AssertionError, match="do not bear this out"):
         check(said.pools_real(apart))
@@ -102,6 +106,20 @@ def test_networks_on_events_of_our_own_are_no_cells_of_the_paper(recorded):
     assert shared.published(frame)["dataset"].tolist() == ["cifar10", "cifar10dvs"]
 
 
+def test_other_pages_see_no_network_on_events_of_our_own_and_no_cost_of_theirs(recorded):
+    assert densities.frame().empty and densities.weights(trails=False).empty
+    assert densities.frame(ours=True)["run"].nunique() == 2 * SEEDS
+    image, event = Run.make("cpu"), tables.SHOWN["nmnist"]
+    for run, seconds in ((image, 100.0), (event, 900.0)):
+        ledger.append("train", run, {"test_accuracy": 0.5}, seconds)
+    made = sorted(ledger.records("train"), key=lambda r: r["provenance"]["wall_seconds"])
+    for run, seconds in ((image, 100.0), (event, 900.0)):
+        (taken,) = cost.rates(run.but(seed=3), made)[1].values()
+        assert taken == [seconds / cost.work(run)]
+    (taken,) = cost.rates(event, made[:1])[1].values()  # better than nothing
+    assert taken == [100.0 / cost.work(image)]
+
+
 def test_every_figure_is_drawn(recorded):
     g = np.random.default_rng(0)
     made = Events(np.arange(90) * 1000, g.integers(0, 34, 90), g.integers(0, 34, 90), g.integers(0, 2, 90))
@@ -111,9 +129,9 @@ def test_every_figure_is_drawn(recorded):
     assert len(drawn.axes) == 21
     before = torch.zeros(34, 34)
     assert len(figures.moved(before, before + 1).axes) == 3
-    found = tables.compared("nmnist", [])
+    found = tables.compared("nmnist")
     (ax,) = figures.differences(found).axes
-    assert len(ax.containers) == len(found) == 2
+    assert len(ax.containers) == len(found) == 4  # clean, frames, own gradient, worst case
     grads = tables.gradients()
     assert set(grads["dataset"]) == {"nmnist"} and len(grads) == 4 and (grads["half"] == 0).all()
     shares = {tuple(line.get_ydata()) for ax in figures.densities(grads).axes for line in ax.lines}

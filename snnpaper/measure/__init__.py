@@ -70,7 +70,7 @@ TABLE = {
     "events": Kind(
         "events.events", 500,
         {"counts": (1, 2, 3, 4, 6, 8, 12, 16), "fine": (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8),
-         "budgets": (8, 16, 32, 64, 128, 256, 512, 1024, 2048), "worst": (64,), "steps": 20},
+         "budgets": (8, 16, 32, 64, 128, 256, 512, 1024, 2048), "worst": (32,), "steps": 20},
         ("keep", "progress"), codes=("frames",)),
     "ablation": Kind("ablation.ablation", 100, {"levels": 1, "steps": 20}, codes=FIXED),
     "protocol": Kind("protocol.protocol", 200, {"eps": 8 / 255}, codes=("phase", "weighted_phase")),

@@ -7,11 +7,12 @@ import pandas as pd
 
 from ... import ledger
 from ...config import Run
-from ...nets.data import TABLE
-from ...stats import FEW
+from ...nets import pools
+from ...stats import FEW, over_seeds_and_images
 from .. import tables
 from ..attacks.tables import SHOWN as IMAGES
-from ..attacks.tables import WORST, paired
+from ..attacks.tables import SPIKE_PGD, WORST, paired
+from ..attacks.tables import curves as image_curves
 from ..radii import COLUMNS, along
 from ..trail.densities import frame as densities
 from ..trail.densities import over
@@ -24,12 +25,15 @@ SHOWN = {
 COUNTS, FRAMES = "whole counts, PGD-20 (any iterate)", "frames, PGD-20 (any iterate)"
 GUIDED, RANDOM = "events, guided moves", "events, random moves"
 KINDS = tuple(f"events, guided moves ({kind})" for kind in ("add", "remove", "shift"))
-# Compared beside clean and the worst case: where accuracies are neither at chance nor as if nothing had happened.
-ASKED: dict[str, list[tuple[str, float]]] = {
-    "nmnist": [(FRAMES, 0.1), (GUIDED, 32)],
-    "cifar10sim": [(FRAMES, 0.1), (GUIDED, 32)],
-}
-STEM = {"input": "at the frames", "sn1": "at the pool's input"}  # places of `densities`
+SMALL = 0.05  # of an event in every entry: where accuracies are neither at chance nor as if nothing had happened
+OWN = "guided moves"  # of all kinds, through the network's own gradient
+NAMES = {"cifar10": "CIFAR-10, images", "nmnist": "N-MNIST, real", "cifar10sim": "CIFAR-10, simulated events"}
+STEM = {"input": "at the network's input", "sn1": "at the pool's input"}  # places of `densities`
+
+
+def needed() -> list[str]:
+    """The names of the networks that the page's first lines are about: five seeds of both pools on real recordings."""
+    return [SHOWN["nmnist"].but(pool=p, seed=s).name for s in range(tables.FIVE_SEEDS) for p in tables.PAIR]
 
 
 def records(dataset: str) -> list[dict]:
@@ -79,43 +83,55 @@ def worst(dataset: str) -> pd.DataFrame:
 def each_attack(battery: pd.DataFrame) -> pd.DataFrame:
     """`worst` for print: per cent left by every attack, a row an attack, mean over the seeds of a pool."""
     left = 100 * battery.pivot_table(index=["eps", "attack"], columns="pool", values="accuracy", sort=False)
-    shown = left.reset_index().rename(columns={"eps": "moves"})
+    shown = left[pools.ordered(battery["pool"])].reset_index().rename(columns={"eps": "moves"})
     last = shown["attack"] == WORST
     return pd.concat([shown[~last], shown[last]]).round(1)
 
 
 def at(frame: pd.DataFrame, name: str, radius: float) -> pd.DataFrame:
-    """`attacks.tables.paired` of `curves` under one threat at one radius: at most one row."""
+    """The rows of `curves` under one threat at one radius, as `attacks.tables.paired` takes them."""
     part = frame[(frame["threat"] == name) & (frame["radius"] == radius)]
-    return paired(part.rename(columns={"threat": "space", "radius": "eps"}).assign(attack=name))
+    return part.rename(columns={"threat": "space", "radius": "eps"}).assign(attack=name)
 
 
-def compared(dataset: str, asked: list[tuple[str, float]]) -> pd.DataFrame:
-    """max − avg of a data set: clean, at the threats and radii `asked`, and in the worst case of each budget.
+def compared(dataset: str) -> pd.DataFrame:
+    """max − avg of a data set: clean, on frames, and for moves of events; of images, clean and under PGD-20.
 
-    The columns of `attacks.tables.paired`, with `data` and `what` (in words) before them.
+    Columns: data, what (in words), seeds, n, each pool's mean and its half-width ("max half"), difference, half: 95 %
+    intervals over seeds and images (or recordings).
     """
-    found, battery = curves(dataset), worst(dataset)
-    rows = [("clean", at(found, FRAMES, 0))]
-    rows += [(f"{name} at {radius:g}", at(found, name, radius)) for name, radius in asked]
-    for budget in sorted(battery["eps"].unique()):
-        one = battery[(battery["eps"] == budget) & (battery["attack"] == WORST)]
-        rows.append((f"worst case of {budget} moves", paired(one)))
-    named = [part.assign(what=what) for what, part in rows if len(part)]
-    columns = ["data", "what", "seeds", "n", *tables.PAIR, "difference", "half"]
+    if dataset == IMAGES.dataset:
+        found = image_curves()
+        rows = [("clean", at(found, SPIKE_PGD, 0)), ("coded tensor, PGD-20 at 4/255", at(found, SPIKE_PGD, 4))]
+    else:
+        found, battery = curves(dataset), worst(dataset)
+        rows = [("clean", at(found, FRAMES, 0))]
+        rows.append((f"frames by {SMALL:g} of an event, PGD-20", at(found, FRAMES, SMALL)))
+        for budget, part in battery.groupby("eps"):
+            for attack, how in ((OWN, "own gradient"), (WORST, "worst case")):
+                rows.append((f"{budget} moves, {how}", part[part["attack"] == attack]))
+    named = [one.assign(what=what, **_halves(part)) for what, part in rows if len(one := paired(part))]
+    columns = ["data", "what", "seeds", "n", *tables.PAIR, *map("{} half".format, tables.PAIR), "difference", "half"]
     if not named:
         return pd.DataFrame(columns=columns)
-    return pd.concat(named, ignore_index=True).assign(data=TABLE[dataset].label)[columns]
+    return pd.concat(named, ignore_index=True).assign(data=NAMES[dataset])[columns]
+
+
+def _halves(part: pd.DataFrame) -> dict[str, float]:
+    by = part.groupby("pool")["correct"]
+    return {f"{pool} half": over_seeds_and_images(np.stack(list(hits)))[1] for pool, hits in by}
 
 
 def text(found: pd.DataFrame) -> pd.DataFrame:
-    """`compared` for print: per cent, and the difference in points with its 95 % interval."""
-    shown = found[["data", "what", "seeds", "n"]].copy()
+    """`compared` for print: per cent and points, with their 95 % intervals."""
+    shown = found[["data", "what"]].copy()
     for pool in tables.PAIR:
-        shown[pool] = [f"{100 * a:.1f}" for a in found[pool]]
+        shown[pool] = [tables.interval_text(a, h) for a, h in zip(found[pool], found[f"{pool} half"], strict=True)]
     shown[tables.minus()] = [tables.difference_text(row) for _, row in found.iterrows()]
-    shown["reading"] = ["indicative: few seeds" if n < tables.FIVE_SEEDS else "reduced scale" for n in found["seeds"]]
-    return shown.rename(columns={"what": "changed, and by how much", "n": "recordings"})
+    shown["seeds"] = [f"{n} seed{'s' * (n > 1)}{', indicative' * (n < tables.FIVE_SEEDS)}" for n in found["seeds"]]
+    shown["images"] = [f"{n} {'images' if d == NAMES[IMAGES.dataset] else 'recordings'}"
+                       for n, d in zip(found["n"], found["data"], strict=True)]  # fmt: skip
+    return shown.rename(columns={"what": "what is changed"})
 
 
 def gradients() -> pd.DataFrame:
@@ -124,7 +140,7 @@ def gradients() -> pd.DataFrame:
     Columns: dataset, data, place, pool, seeds, n, runs, density and norm (means over seeds), half (of the density,
     95 % over seeds; nan below FEW).
     """
-    found, rows = densities(), []
+    found, rows = densities(ours=True), []
     found = found[(found["state"] == "trained") & (found["mode"] == "eval")]
     for dataset, shown in {"cifar10": IMAGES, **SHOWN}.items():
         cell = {k: v for k, v in tables.cell(shown).items() if k != "pool"}
@@ -133,7 +149,7 @@ def gradients() -> pd.DataFrame:
             here = part[part["place"] == place]
             norms = over(here, ["pool"], "norm").set_index("pool")["mean"]
             for _, row in over(here, ["pool"], "0").iterrows():
-                head = {"dataset": dataset, "data": TABLE[dataset].label, "place": name, "norm": norms[row["pool"]]}
+                head = {"dataset": dataset, "data": NAMES[dataset], "place": name, "norm": norms[row["pool"]]}
                 rows.append(head | row.rename({"mean": "density"}).to_dict())
     columns = ["dataset", "data", "place", "pool", "seeds", "n", "runs", "density", "half", "norm"]
     return pd.DataFrame(rows, columns=columns)
@@ -142,7 +158,7 @@ def gradients() -> pd.DataFrame:
 def gradients_text(found: pd.DataFrame) -> pd.DataFrame:
     """`gradients` for print."""
     half = [h if n >= FEW else np.nan for h, n in zip(found["half"], found["seeds"], strict=True)]
-    shown = found[["data", "place", "pool", "seeds", "n"]].copy()
+    shown = found[["data", "place", "pool"]].copy()
     shown["non-zero (%)"] = [tables.interval_text(d, h) for d, h in zip(found["density"], half, strict=True)]
     shown["L2 norm"] = [f"{v:.2f}" for v in found["norm"]]
-    return shown.rename(columns={"n": "images or recordings"})
+    return shown

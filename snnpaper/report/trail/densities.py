@@ -21,7 +21,7 @@ from ...nets.models import build
 from ...sparsity import THRESHOLDS, live_share
 from ...stats import over_seeds
 from .. import gaps
-from ..tables import CELL, PAIR, Pair, cell, of, published
+from ..tables import CELL, OURS, PAIR, Pair, cell, of, published
 
 MEASURES = (*THRESHOLDS, "norm", "effective")
 BACKWARD = (*STAGES[::-1], *STEM[::-1])  # the places that trained and untrained records share
@@ -58,8 +58,10 @@ QUESTIONS: dict[str, dict[str, dict]] = {
 }
 
 
-def frame() -> pd.DataFrame:
+def frame(ours: bool = False) -> pd.DataFrame:
     """One row a network, mode and layer, layers in the order of the backward pass (input last).
+
+    With `ours` the networks on `tables.OURS` too.
 
     `state` is trained or untrained; `place` names the stem's layers and the ends of the four stages alike in
     both, "" for layers in between. Measures are means over the record's images.
@@ -68,6 +70,8 @@ def frame() -> pd.DataFrame:
     for kind, state in (("sparsity", "trained"), ("untrained", "untrained")):
         for record in ledger.records(kind):
             run, r = Run.from_dict(record["config"]), record["results"]
+            if run.dataset in OURS and not ours:
+                continue
             head = {"run": run.name, **cell(run), "seed": run.seed, "state": state, "n": r["activation_n"]}
             for mode in ("eval", "train"):
                 found = r[f"activation_{mode}"]
@@ -174,6 +178,7 @@ def _live(run: Run) -> dict[str, float]:
 def weights(trails: bool = True) -> pd.DataFrame:
     """One row a trained network: cell, seed, density of the input gradient and of the live weights' gradient.
 
+    Networks on `tables.OURS` are left out.
     Eval mode, exact zero; by data set, cell and variant, pools in the table's order. `input` is over the images of the
     "sparsity" record; `weights` over those of the "trail" record where there is one (n_weights of 256), else, and
     for every network when not `trails`, of the "sparsity" record (32). "all weights" also counts the weights that
@@ -183,6 +188,8 @@ def weights(trails: bool = True) -> pd.DataFrame:
     trail = {r["name"]: r["results"] for r in ledger.records("trail")} if trails else {}
     for record in ledger.records("sparsity"):
         run, r = Run.from_dict(record["config"]), record["results"]
+        if run.dataset in OURS:
+            continue
         layers, n = r["weight_eval"], r["weight_n"]
         if run.name in trail:
             layers, n = trail[run.name]["weight_eval"], trail[run.name]["n"]
