@@ -225,6 +225,11 @@ def test_the_matrix_is_the_records(tmp_path, monkeypatch):
         standing.between(stand, "max", "avg", "ties").mean == 0
         and standing.between(stand, "topk:3", "avg", "ties") is None
     )
+    pair = matrix.TRAINED
+    one, other = (standing.difference(stand, a, pair) for a in (standing.OWN, standing.WORST))
+    change = standing.difference(stand, standing.OWN, pair, instead=standing.WORST)
+    assert change.mean == pytest.approx(one.mean - other.mean) and change.seeds == 3
+    assert standing.difference(stand, standing.OWN, ("max", "topk:3")) is None
     passes = list(backwards.PASSES)
     assert (by[standing.WORST] <= by[passes].min(axis=1) + 1e-12).all()
     assert (by[standing.WITH_ASSG] < by[standing.WORST]).all()

@@ -117,15 +117,18 @@ class Difference:
         )
 
 
-def difference(stand: pd.DataFrame, attack: str, pair: Pair) -> Difference | None:
-    """The first training's share minus the second's under one attack; None without a seed that has both."""
-    part = stand[stand["attack"] == attack]
-    one, other = (part[part["training"] == training].set_index("seed") for training in pair)
-    seeds = sorted(set(one.index) & set(other.index))
+def difference(stand: pd.DataFrame, attack: str, pair: Pair, instead: str = "") -> Difference | None:
+    """The first training's share minus the second's under one attack; None without a seed that has both.
+
+    With `instead`, how much larger that difference is than under the attack of this name.
+    """
+    chosen = [stand[stand["attack"] == a].set_index(["training", "seed"]) for a in (attack, instead) if a]
+    seeds = sorted(set.intersection(*({s for t, s in c.index if t == one} for c in chosen for one in pair)))
     if not seeds:
         return None
-    values = np.stack(_values(one.loc[seeds])) - np.stack(_values(other.loc[seeds]))
-    mean, half = over_seeds_and_images(values)
+    each = [[np.stack(_values(c.loc[[(t, s) for s in seeds]])) for t in pair] for c in chosen]
+    first, *other = [one - two for one, two in each]
+    mean, half = over_seeds_and_images(first - other[0] if other else first)
     return Difference(mean, half, len(seeds))
 
 
