@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..attacks.ensemble import Stage, pgd, predictions
+from ..attacks.ensemble import Stage, predictions
 from .audited import Audited
 from .backwards import SHORT
 from .evidence import along, far, slack, trace
 from .kept import Kept, OutOfTime
-from .ladder import CHUNK
+from .ladder import CHUNK, pgd_of
 
 LARGEST = 0.5  # the radius at which grey is reached from everywhere: the curve goes no further
 
@@ -147,7 +147,7 @@ class Climb:
         self.evidence["curve"] = curve
 
     def _survive(self, x: Tensor, y: Tensor, radius: float) -> int:
-        find, left = pgd(radius, SHORT, batch_size=CHUNK + 1), 0
+        find, left = pgd_of(self.audited, radius, SHORT), 0
         for a, b in zip(x.split(CHUNK), y.split(CHUNK), strict=True):
             left += int((predictions(self.audited, find(self.audited, a, b), CHUNK) == b).sum())
         return left

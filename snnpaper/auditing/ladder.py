@@ -12,7 +12,7 @@ import torch.nn.functional as F
 import torchattacks as ta
 from torch import Tensor, nn
 
-from ..attacks.ensemble import DRAWS, Find, Stage, library, noise, pgd, pgd_settings, sapgd_settings
+from ..attacks.ensemble import DRAWS, Find, Stage, library, noise, pgd, pgd_settings, sapgd_settings, step
 from ..attacks.sapgd import sapgd
 from ..attacks.settings import Settings
 from .audited import Audited
@@ -48,16 +48,17 @@ def stages(audited: Audited, eps: float, budget: Budget, choices: list[Choice]) 
     rows = [
         Stage(Settings("random noise", loss=None, queries=DRAWS), noise(eps), whole=True),
         Stage(Settings("FGSM", steps=1, step_size=eps, iterate="last"), library(lambda m: ta.FGSM(m, eps)), whole=True),
-        Stage(pgd_settings(eps, SHORT), _pgd(eps, SHORT), whole=True),
+        Stage(*_pgd(audited, eps, SHORT), whole=True),
     ]
-    short, adaptive = pgd_settings(eps, SHORT), replace(sapgd_settings(eps), steps=budget.steps)
+    (short, find), adaptive = _pgd(audited, eps, SHORT), replace(sapgd_settings(eps), steps=budget.steps)
     for c in choices:
         named: dict[str, Any] = {"surrogate": c.surrogate, "alpha": c.alpha, "pool_backward": c.pool, "bpda": c.bpda}
         if c.surrogate == "ASSG":
             rows.append(Stage(replace(adaptive, **named), _sapgd(eps, budget.steps), context=c.context))
         else:
-            rows.append(Stage(c.settings or replace(short, **named), c.find or _pgd(eps, SHORT), context=c.context))
+            rows.append(Stage(c.settings or replace(short, **named), c.find or find, context=c.context))
     rows += _apgd(eps, budget.steps, classes, left_out)
+    rows += [_by(c, s) for c in choices if c.surrogate == "mixed" for s in _apgd(eps, budget.steps, classes, [])]
     rows.append(Stage(adaptive, _sapgd(eps, budget.steps)))
     if budget.targeted and classes >= 4:
         rows += _targeted(eps, budget.targeted, classes)
@@ -66,7 +67,7 @@ def stages(audited: Audited, eps: float, budget: Budget, choices: list[Choice]) 
             "targeted APGD and FAB: " + (f"{classes} classes, they need 4" if classes < 4 else "not in quick")
         )
     long = 2 * budget.steps if budget.starts == 1 else budget.steps
-    rows.append(Stage(pgd_settings(eps, long, budget.starts), _pgd(eps, long, budget.starts, first=1)))
+    rows.append(Stage(*_pgd(audited, eps, long, budget.starts, first=1)))
     rows.append(Stage(Settings("Square", loss="margin", queries=square), _square(eps, square)))
     left_out.append(
         "decision-based attacks (HopSkipJump, Boundary), transfer from another network, other norms than L∞"
@@ -74,17 +75,32 @@ def stages(audited: Audited, eps: float, budget: Budget, choices: list[Choice]) 
     return rows, left_out
 
 
-def twice(audited: Audited, eps: float, budget: Budget) -> list[Stage]:
+def twice(audited: Audited, eps: float, budget: Budget, choices: list[Choice]) -> list[Stage]:
     """The strongest attacks again with twice the budget and other random numbers: what convergence is judged by."""
     assert audited.classes is not None
     rows = [*_apgd(eps, 2 * budget.steps, audited.classes, [], seed=1)]
+    rows += [_by(c, s) for c in choices if c.surrogate == "mixed" for s in rows[:1]]
     more = 2 * budget.queries
     return [*rows, Stage(Settings("Square", loss="margin", queries=more), _square(eps, more, seed=1))]
 
 
-def _pgd(eps: float, steps: int, starts: int = 1, first: int = 0) -> Find:
+def _by(choice: Choice, stage: Stage) -> Stage:
+    """The attack by another surrogate."""
+    return replace(stage, settings=replace(stage.settings, surrogate=choice.surrogate), context=choice.context)
+
+
+def pgd_of(audited: Audited, eps: float, steps: int, starts: int = 1, first: int = 0) -> Find:
+    """PGD any of whose iterates counts. Of a random model it is the last: the first that fools lies at the border,
+    where the next draws may decide otherwise, and there is one start."""
+    if audited.draws > 1:
+        return library(lambda m: ta.PGD(m, eps=eps, alpha=step(eps, steps), steps=steps))
     # one batch that is never full, so that no graph of a stranger's model is captured
     return pgd(eps, steps, starts, first, batch_size=CHUNK + 1)
+
+
+def _pgd(audited: Audited, eps: float, steps: int, starts: int = 1, first: int = 0) -> tuple[Settings, Find]:
+    last: dict[str, Any] = {"iterate": "last", "starts": 1} if audited.draws > 1 else {}
+    return replace(pgd_settings(eps, steps, starts), **last), pgd_of(audited, eps, steps, starts, first)
 
 
 def _sapgd(eps: float, steps: int) -> Find:

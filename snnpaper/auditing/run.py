@@ -86,7 +86,7 @@ def audit(
         with _bar(progress, rounds) as told:
             kept = Kept(None if out is None else Path(out), key, seed, budget_minutes, told)
             climb = Climb(audited, audited.fold(x), y, limit, kept)
-            climb.run(stages, ladder.twice(audited, limit, ladder.BUDGETS[strength]))
+            climb.run(stages, ladder.twice(audited, limit, ladder.BUDGETS[strength], passes))
     notes = [*data.notes, *(["the model was in train mode; it is audited in eval mode"] if was_training else [])]
     found = report.assemble(audited, data, seen, climb, settings, notes, fixed, untested)
     found.values["time"] = {"seconds": round(time.monotonic() - began, 1), "parts": kept.seconds}

@@ -114,7 +114,7 @@ def findings(m: Measured) -> list[Finding]:
         ("converged", None if m.moved is None else m.moved[0] <= move,
          "" if m.moved is None else f"twice the budget fools {m.moved[0]} of the {m.moved[1]} left, "
          f"{100 * m.moved[0] / m.images:.1f} points (they are counted)", "the attacks had not found what there is",
-         'audit with strength="full", or more', "unreliable"),
+         'audit with strength="full"; say by how much it moves', "" if m.moved and m.moved[0] <= few else "unreliable"),
         ("complete", not m.left_out, "all had their time" if not m.left_out else
          f"no time for {'; '.join(m.left_out)}", "the number is an upper bound",
          "give more minutes: what is done is kept", "unreliable"),
