@@ -158,7 +158,7 @@ def test_five_lines_find_state_neurons_pool_and_a_stronger_gradient(library, tra
     assert library.startswith(named) and r["model"]["spiking_layers"] == ["1"] and len(r["model"]["surrogates"]) == 1
     names = " ".join(a["name"] for a in r["attacks"])
     assert all(word in names for word in ("atan 4", "triangular 1", "mixed", "ASSG", "pool ties", "pool avg"))
-    assert r["clean"]["accuracy"] > 0.8 and r["robust"]["accuracy"] < r["clean"]["accuracy"] - 0.1
+    assert r["clean"]["accuracy"] > 0.7 and r["robust"]["accuracy"] < r["clean"]["accuracy"] - 0.1
     assert not {c["name"] for c in r["checks"] if c["passed"] is False and c["voids"] == "obfuscated"}
     torch.manual_seed(0)  # the network is as it was, its steps included
     x = digits["test"][0][:4]
