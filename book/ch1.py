@@ -453,15 +453,15 @@ print(f"entries of steps 9 and 10 that no longer repeat 1 and 2: {broken:.0%}")
 # For an attack in pixel space the gradient must pass the code, and the code is a staircase: its derivative is zero or
 # does not exist, like the step's. Left alone this is a *shattered gradient*, which makes a network look robust because
 # the attack is blind {cite}`athalye2018obfuscated`. Their remedy, **BPDA**, is the idea of the surrogate again: exact code
-# forward, a smooth *twin* backward,
+# forward, a smooth *BPDA surrogate* backward,
 #
 # ```{math}
-# :label: eq-twin
+# :label: eq-bpda
 # \frac{\partial L}{\partial x} \;:=\; \sum_{t=1}^{T} \tau(t)\, \frac{\partial L}{\partial s[t]}, \qquad
-# \tau(t) = \begin{cases} 1 & \text{identity twin,} \\ \omega(t) & \text{weighted twin.} \end{cases}
+# \tau(t) = \begin{cases} 1 & \text{identity surrogate,} \\ \omega(t) & \text{weighted surrogate.} \end{cases}
 # ```
 #
-# The identity twin treats all digits alike; the weighted twin trusts a digit by what it is worth. We read $\tau(t)$ off
+# The identity surrogate treats all digits alike; the weighted one trusts a digit by what it is worth. We read $\tau(t)$ off
 # the implementation, by asking for the gradient of one step at a time:
 
 # %%
@@ -476,8 +476,8 @@ assert read["identity"] == [1.0] * T and read["weighted"] == coding.phase_weight
 print(pd.DataFrame(read, index=pd.RangeIndex(1, T + 1, name="t")).round(3).to_string())
 
 # %% [markdown]
-# A twin is a choice the attacker makes; [](ch-obfuscation) adds one whose $\tau$ depends on the pixel, and an attack that
-# needs no twin. A network counts as robust in pixel space only when the better of the twins,
+# A BPDA surrogate is a choice the attacker makes; [](ch-obfuscation) adds one whose $\tau$ depends on the pixel, and an attack
+# that needs none. A network counts as robust in pixel space only when the best of them,
 # and attacks that need no gradient, fail as well.
 #
 # ## Rate, latency and direct code
@@ -701,8 +701,8 @@ plots.winners(positions)
 # $\sum_n n\, 2^{-n} = 2$. Only $q = 255$, which has no successor, and the end of the sum at $n = 8$ make it slightly less.
 # ```
 #
-# **3.** Ask of a twin only that decoding stays right: $\sum_{t \le 8} \omega(t)\, \tau(t) = 1$. Show that among all such $\tau$ the
-# one with the smallest $\sum_t \tau(t)^2$ is the weighted twin, up to a factor. Does the factor matter to FGSM?
+# **3.** Ask of a BPDA surrogate only that decoding stays right: $\sum_{t \le 8} \omega(t)\, \tau(t) = 1$. Show that among all such $\tau$ the
+# one with the smallest $\sum_t \tau(t)^2$ is the weighted one, up to a factor. Does the factor matter to FGSM?
 #
 # ```{admonition} Solution
 # :class: dropdown

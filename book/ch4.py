@@ -47,13 +47,13 @@ HTML(findings.say(gradients.made_at_the_pool(trained), gradients.ties(), gradien
 # %%
 import pandas as pd
 
-from snnpaper import ledger
+from snnpaper import ledger, zoo
 from snnpaper.config import Run
 from snnpaper.measure import trail as measure
 from snnpaper.nets import data
 from snnpaper.report import page, plots, tables
 from snnpaper.report.comparison import verdicts
-from snnpaper.report.trail import decay, figures
+from snnpaper.report.trail import activity, decay, figures
 from snnpaper.stats import over_seeds
 
 plots.use_style()
@@ -168,6 +168,27 @@ HTML(page.under(figure, "ch4-trail", page.origin(behind)))
 # The block lets everything through: its neurons' surrogate slopes (ATan) are never zero, and the skip would carry the
 # gradient past them if they were. The zeros begin at the pool, and they begin **on a grid**: the bright positions
 # are where windows start in reading order. That grid is the library's rule for ties, not the image.
+#
+# (trail-silence)=
+# ## Who fires under the pool?
+#
+# The pool sees few spikes. One real image, the first neurons of one trained network of each pool:
+
+# %%
+shown = {pool: n for pool, n in names.items() if zoo.files_of(n)}
+fired = {pool: activity.at_the_stem(zoo.load(n)[1], activity.kept_image()) for pool, n in shown.items()}
+
+# %% mystnb={"figure": {"name": "fig-trail-silence", "caption": "Spikes of a trained network on one test image, a pair of rows a pool. Upper row: how often each position of the four channels that fire most has fired (dark: never), and when 60 of their neurons fired. Lower row: the pool's 8×8 windows at step 4, blue where none of the nine neurons fired."}, "image": {"alt": "For max pooling four mostly dark maps with a bright edge or patch and, below them, windows of which more than half are blue; for average pooling brighter maps and fewer blue windows. The rasters are sparse: most neurons fire in none or one of the ten steps, at step 1 more than later."}}
+picture = activity.figure(activity.kept_image(), fired) if fired else "no network of this page is kept here"
+picture
+
+# %%
+print(activity.sentence(fired))
+quiet = {pool: activity.silent(s).float().mean().item() for pool, s in fired.items()}
+assert all(0.5 < q < 1 for q in quiet.values()), "most windows are silent, with either pool"
+
+# %% [markdown]
+# Most windows are silent. In each of them all nine entries are equal, and the rule for ties decides.
 #
 # (trail-ties)=
 # ## Who wins a tie?

@@ -131,6 +131,20 @@ HTML(page.under(figure, "ch5-differences", page.origin(used)))
 # %%
 HTML(tables.bullets(tables.readings(acc)))
 
+# %% [markdown]
+# (tables-plane)=
+# ## Clean against robust accuracy, network by network
+#
+# A trade-off between the pools would be a line that climbs to the left: from average pooling's mark to max pooling's, less
+# accurate on clean images and more under attack.
+
+# %% mystnb={"figure": {"name": "fig-tables-plane", "caption": "Every network of this book on images: clean accuracy against accuracy under PGD-7 (last iterate) at 8/255, a column a threat model, axes of their own. A line joins the two pools of one cell and seed; hollow: ReLU in place of spikes."}, "image": {"alt": "Six panels. On CIFAR-10 most lines from average to max pooling rise to the right, some climb to the left; the hollow marks of ReLU networks lie far lower for max than for average pooling. On CIFAR-100 all marks lie below ten per cent, with lines in all directions."}}
+figure = figures.plane(everything)
+figure
+
+# %%
+HTML(page.under(figure, "ch5-plane") + tables.bullets([figures.quadrants(everything, *key) for key in figures.SPACES]))
+
 # %%
 known = verdicts.paper_values()
 size = known["pgd_loss_avg_range"]["value"]
@@ -262,10 +276,17 @@ HTML(findings.say(compared.reversed_by_relu(everything)))
 # ours passes a code without derivative by BPDA, which [](ch-obfuscation) finds weak. So beside PGD stands what its
 # strongest attacks leave, where they are recorded.
 
+
 # %%
+def narrow(found):
+    """The table without a column of its own for what is measured here, which its source says."""
+    said = [f"{o}: {s}" if o != "reported" else s for o, s in zip(found["origin"], found["source"], strict=True)]
+    return found.assign(source=said).drop(columns="origin").rename(columns={"adversarially trained": "adv. trained"})
+
+
 HTML(
     page.table(
-        beside.reported(everything, battery, "cifar10"),
+        narrow(beside.reported(everything, battery, "cifar10")),
         page.origin(acc[(acc["dataset"] == "cifar10") & (acc["space"] == "pixel")]),
     )
 )
@@ -275,7 +296,7 @@ defended = beside.reported(everything, battery, "cifar100")
 used = acc[(acc["dataset"] == "cifar100") & (acc["space"] == "pixel")]
 HTML(
     page.table(
-        defended,
+        narrow(defended),
         page.origin(used) if len(used) else f"<p>CIFAR-100 here: missing; {gaps.missing('cifar100')['command']}</p>",
     )
 )

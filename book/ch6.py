@@ -18,7 +18,7 @@
 # choice of the pool makes no difference that five seeds can tell from zero. With numbers, each checked by this page against the records:
 
 # %% tags=["hide-input"]
-from IPython.display import HTML
+from IPython.display import HTML, display
 
 from snnpaper.report import findings, page
 from snnpaper.report.attacks import tables
@@ -60,7 +60,15 @@ from snnpaper.auditing import checks
 from snnpaper.auditing.evidence import evidence, slack
 from snnpaper.nets import data, pools
 from snnpaper.report import plots
-from snnpaper.report.attacks import ablation_tables, check_tables, figures, mechanism, protocol_tables
+from snnpaper.report.attacks import (
+    ablation_tables,
+    check_tables,
+    examples,
+    figures,
+    ladder,
+    mechanism,
+    protocol_tables,
+)
 from snnpaper.report.tables import accuracies, bullets, readings
 from snnpaper.train import train
 
@@ -263,7 +271,7 @@ HTML(page.fold(tables.shown(chance[flips], "attacks"), "numbers of flips: at cha
 # %% [markdown]
 # ## Recorded: attack by attack
 #
-# All tables of this section: width 16, 4 epochs, far below the paper's scale; one seed and 200 images, so *indicative*.
+# The line above each table says what it is of; with few seeds at a reduced scale every row is *indicative*.
 # A plain percentage is what survives that attack alone (± over seeds). The costly attacks see only images that
 # nothing before them has fooled, and show how many of those they fooled. The smallest step an image can make is 1/255;
 # 8/255 is the paper's radius.
@@ -276,29 +284,50 @@ HTML(page.fold(tables.shown(chance[flips], "attacks"), "numbers of flips: at cha
 # %%
 HTML(bullets([tables.setting(rows), *tables.few_left(rows)]) if len(rows) else "not recorded yet")
 
-# %% [markdown]
-# ### Pixel space, 1/255
+# %% mystnb={"figure": {"name": "fig-ch6-ladder-pixel", "caption": "The ladder in pixel space, weak to strong from top to bottom. Filled: what an attack and all above it leave; hollow: what it leaves alone. PGD counts any iterate, the second word is the BPDA surrogate. Dotted: chance. One seed of each pool, 200 images."}, "image": {"alt": "Two panels, 1/255 and 8/255. At 1/255 the marks of both pools fall from more than half of the images on the clean row to about a third under PGD-7 and to a few per cent under PGD with the smoothed surrogate and level search; at 8/255 they reach zero."}}
+steps, idle = ladder.ladder(rows, "pixel")
+picture = ladder.figure(steps, "pixel") if len(steps) else "not recorded yet"
+picture
 
 # %%
-HTML(tables.shown(tables.per_attack(rows, "pixel", 1), "attacks"))
+assert not len(rows) or all(ladder.ends_in_the_worst_case(rows, space) for space in ("pixel", "spike"))
+HTML(page.fold(ladder.idle_text(idle), f"{len(idle)} attacks without a row"))
 
-# %% [markdown]
-# ### Pixel space, 8/255
-
-# %%
-HTML(tables.shown(tables.per_attack(rows, "pixel", 8), "attacks"))
-
-# %% [markdown]
-# ### Spike space, 4/255
+# %% mystnb={"figure": {"name": "fig-ch6-ladder-spike", "caption": "The ladder in spike space, drawn in the same way."}, "image": {"alt": "Two panels, 4/255 and 8/255. Both pools fall together from more than half of the images to about a fifth under PGD-20 at 4/255 and further under SA-PGD with ASSG; at 8/255 to a few per cent and then to nearly none. Hollow marks of PGD with surrogates much wider or narrower than the network's own lie to the right: alone these leave more."}}
+steps, idle = ladder.ladder(rows, "spike")
+picture = ladder.figure(steps, "spike") if len(steps) else "not recorded yet"
+picture
 
 # %%
-HTML(tables.shown(tables.per_attack(rows, "spike", 4), "attacks"))
+HTML(page.fold(ladder.idle_text(idle), f"{len(idle)} attacks without a row"))
 
 # %% [markdown]
-# ### Spike space, 8/255
+# The two pools go down the ladder side by side. In pixel space the fall is between two kinds of attackers: those that trust a
+# smooth stand-in for the code, and those that know what the code does. The same numbers, with budgets, to look up:
 
 # %%
-HTML(tables.shown(tables.per_attack(rows, "spike", 8), "attacks"))
+for space, eps in (("pixel", 1), ("pixel", 8), ("spike", 4), ("spike", 8)):
+    text = tables.shown(tables.per_attack(rows, space, eps), "attacks")
+    display(HTML(page.fold(text, f"{space} space, {eps}/255, attack by attack")))
+
+# %% [markdown]
+# ### What an adversarial image looks like
+#
+# One test image that the networks of both pools classify correctly. At 1/255 it is the recorded worst case; at 8/255 level
+# search runs while the page is built.
+
+# %% tags=["nbval-ignore-output"] mystnb={"figure": {"name": "fig-ch6-examples", "caption": "Adversarial examples in pixel space, a row a pool and radius: the image, the difference magnified (grey: none; black and white: the whole radius), the perturbed image, and the network's confidence in each class before and after (bold: the true class)."}, "image": {"alt": "Four rows of three small pictures of a ship and a bar chart. The perturbed pictures cannot be told from the clean one at 1/255, and hardly at 8/255; the bar of the true class falls in each row and another class overtakes it."}}
+shown_runs = [part["run"].iloc[0] for _, part in rows.sort_values("pool", ascending=False).groupby("pool", sort=False)]
+pictures = examples.examples(shown_runs)
+assert all(e.after.argmax() != e.label == e.before.argmax() for e in pictures if e.levels > 1)
+examples.figure(pictures) if pictures else "no network of this page is kept here"
+
+# %% tags=["nbval-ignore-output"]
+HTML(bullets(examples.sentences(pictures)))
+
+# %% [markdown]
+# At 1/255 every value moves by one grey level or not at all, and one level can flip eight planes of the code: what looks like
+# nothing to us is another spike train to the network. At 8/255 the attacker need not even move every pixel.
 
 # %% [markdown]
 # ### How much of max pooling's advantage survives
@@ -380,8 +409,8 @@ HTML(tables.shown(outside, "attacks"))
 # PGD-7 in spike space at the paper's radius, with one habit of the published code changed at a time.
 
 # %%
-ladder = tables.shown(protocol_tables.ladder(), "protocol")
-HTML(ladder + bullets(protocol_tables.iterates_text()))
+habits = tables.shown(protocol_tables.ladder(), "protocol")
+HTML(habits + bullets(protocol_tables.iterates_text()))
 
 # %% [markdown]
 # The published code takes gradients in train mode and judges with statistics that the attacked test batches have

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urldefrag
 import pytest
 
 BUILT = Path(__file__).resolve().parents[1] / "_build" / "html"
-SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
+SIZES = {"desktop": (1440, 850), "phone": (390, 844)}
 THEMES = ("light", "dark")
 pytestmark = pytest.mark.browser
 
@@ -142,28 +142,37 @@ def served(folder: Path):
         server.server_close()
 
 
-def problems(browser, page: Path, size: str, theme: str, accessibility: bool = False) -> list[str]:
-    """What is wrong with one page at one size, in one theme."""
-    width, height = SIZES[size]
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme)
+def problems(browser, page: Path, sizes=tuple(SIZES), themes=THEMES) -> list[str]:
+    """What is wrong with one page at these sizes and in these themes; it is loaded once and then looked at anew.
+
+    Accessibility is asked at the first size, in every theme.
+    """
+    # reduced motion: a theme's colours do not fade into each other while they are looked at
+    context = browser.new_context(color_scheme=themes[0], reduced_motion="reduce")
     # the reader's choice of theme; without one the theme itself writes an error to the console
-    context.add_init_script(f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')")
+    chosen = f"localStorage.setItem('mode', '{themes[0]}'); localStorage.setItem('theme', '{themes[0]}')"
+    context.add_init_script(chosen)
+    said: list[str] = []
     found: list[str] = []
     try:
         tab = context.new_page()
-        tab.on("console", lambda m: found.append(f"console: {m.text}") if m.type == "error" else None)
-        tab.on("pageerror", lambda e: found.append(f"script: {e}"))
+        tab.on("console", lambda m: said.append(f"console: {m.text}") if m.type == "error" else None)
+        tab.on("pageerror", lambda e: said.append(f"script: {e}"))
         tab.set_default_timeout(120_000)
         with served(page.parent) as address:
             tab.goto(f"{address}/{page.name}", wait_until="load")
             tab.evaluate("async () => { await window.MathJax?.startup?.promise; }")
-            tab.wait_for_timeout(100)
-            found += tab.evaluate(LAYOUT, size == "desktop")
-            if accessibility:
-                found += _violations(tab)
+            for size in sizes:
+                tab.set_viewport_size(dict(zip(("width", "height"), SIZES[size], strict=True)))
+                for theme in themes:
+                    tab.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+                    tab.wait_for_timeout(100)
+                    seen = tab.evaluate(LAYOUT, size == "desktop")
+                    seen += _violations(tab) if size == sizes[0] else []
+                    found += [f"{size}, {theme}: {text}" for text in seen]
     finally:
         context.close()
-    return [f"{page.name}, {size}, {theme}: {text}" for text in found]
+    return [f"{page.name}: {text}" for text in [*said, *found]]
 
 
 def _violations(tab) -> list[str]:
@@ -181,12 +190,8 @@ def test_links_and_anchors_resolve(book):
     assert not broken(book)
 
 
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("size", SIZES)
-def test_pages_as_they_are_seen(chromium, book, size, theme):
-    found = []
-    for page in pages_of(book):
-        found += problems(chromium, page, size, theme, accessibility=size == "desktop")
+def test_pages_as_they_are_seen(chromium, book):
+    found = [text for page in pages_of(book) for text in problems(chromium, page)]
     assert not found, "\n".join(found)
 
 
@@ -211,5 +216,5 @@ def test_a_spoiled_page_is_seen(chromium, book, tmp_path, spoiled, said):
     shutil.copytree(book / "_static", tmp_path / "_static")
     text = (book / "glossary.html").read_text(encoding="utf-8")
     page.write_text(text.replace("</article>", spoiled + "</article>", 1), encoding="utf-8")
-    found = broken(tmp_path) + problems(chromium, page, "desktop", "light", accessibility=True)
+    found = broken(tmp_path) + problems(chromium, page, ("desktop",), ("light",))
     assert any(said in text for text in found), found

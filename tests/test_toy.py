@@ -14,7 +14,7 @@ from snnpaper.config import home as checkout
 from snnpaper.measure import experiment
 from snnpaper.nets import data, pools
 from snnpaper.nets.windows import added, windows
-from snnpaper.report import page, plots, tables
+from snnpaper.report import page, tables
 from snnpaper.report.attacks import tables as attacked
 from snnpaper.report.comparison import beside, claims, deviations, failures, figures, verdicts
 from snnpaper.report.trail import decay, densities
@@ -95,7 +95,7 @@ def test_a_toy_pool_is_trained_recorded_and_shown(home, monkeypatch):
     shown = here.assign(attack=[tables.attack_text(r) for _, r in here.iterrows()], what=here["method"], depth=18)
     linked = densities.weights()
     drawn = [
-        plots.accuracy_dots(shown, list(dict.fromkeys(shown["attack"]))), figures.generalisation(learned),
+        figures.generalisation(learned),
         figures.depth(shown), figures.differences(tables.contrast(acc)), trail.chain(linked),
         trail.every_layer(densities.over(found[found["place"] != ""], ["pool", "mode", "layer"], "0")),
     ]  # fmt: skip

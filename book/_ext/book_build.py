@@ -87,6 +87,12 @@ def every_script_once(app, pagename, templatename, context, doctree) -> None:
     context["script_files"] = list(once.values())
 
 
+def entries_need_no_list(app, pagename, templatename, context, doctree) -> None:
+    """The bibliography's entries have a role of their own, which a list may not hold: a reader's software stumbles."""
+    plain = '<div class="citation-list">'
+    context["body"] = context.get("body", "").replace('<div role="list" class="citation-list">', plain)
+
+
 def setup(app) -> dict:
     app.connect("config-inited", drop_stale_chapters, priority=100)
     app.connect("env-get-outdated", stale_pages)
@@ -94,4 +100,5 @@ def setup(app) -> dict:
     app.connect("config-inited", show_address, priority=100)
     app.connect("doctree-resolved", warn_of_raw_reprs)
     app.connect("html-page-context", every_script_once)
+    app.connect("html-page-context", entries_need_no_list)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

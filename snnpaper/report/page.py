@@ -67,7 +67,7 @@ def table(frame: pd.DataFrame, below: str = "", raw: Iterable[str] = (), group: 
     group = list(group)
     columns = [c for c in frame.columns if c not in group]
     kinds = {
-        c: "wide" if c in raw or max(map(len, map(str, frame[c])), default=0) > _LONG else "short" for c in columns
+        c: "wide" if c in raw or max(map(len, map(_text, frame[c])), default=0) > _LONG else "short" for c in columns
     }
     lines = [f"<tr>{''.join(f'<th>{html.escape(c)}</th>' for c in columns)}</tr>"]
     last = None
@@ -75,10 +75,17 @@ def table(frame: pd.DataFrame, below: str = "", raw: Iterable[str] = (), group: 
         if group and (now := [str(row[c]) for c in group if str(row[c])]) != last:
             text, last = " · ".join(map(html.escape, now)), now
             lines.append(f'<tr class="group"><th colspan="{len(columns)}">{text}</th></tr>')
-        cells = [str(row[c]) if c in raw else html.escape(str(row[c])) for c in columns]
+        cells = [_text(row[c]) if c in raw else html.escape(_text(row[c])) for c in columns]
         cells = [f"<code>{t}</code>" if c == "command" and t else t for c, t in zip(columns, cells, strict=True)]
         lines.append("<tr>" + "".join(map('<td class="{}">{}</td>'.format, kinds.values(), cells)) + "</tr>")
     return f'<table class="records"><thead>{lines[0]}</thead><tbody>{"".join(lines[1:])}</tbody></table>{below}'
+
+
+def _text(value: object) -> str:
+    """A cell: floats to six digits, nothing for what is not a number."""
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.6g}"
+    return str(value)
 
 
 def threat_model(acc: pd.DataFrame, space: str, protocol: str = EVAL, pair: tables.Pair = tables.PAIR) -> str:

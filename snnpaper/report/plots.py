@@ -231,19 +231,3 @@ def gradient_trail(rows: dict[str, list[dict]]) -> Figure:
     norm.set(ylabel="L2 norm", xlabel="gradient at the output of, in the order of the backward pass")
     norm.set_xticks(place, [r["layer"] for r in layers], rotation=45, ha="right")
     return figure
-
-
-def accuracy_dots(frame, order: list[str]) -> Figure:
-    """Accuracy (per cent) of each network under each attack in `order`; a dot a seed, colours the pools."""
-    figure, (ax,) = panels(1, 1, (6.5, 2.8))
-    names = pools.ordered(frame["pool"])
-    for i, pool in enumerate(names):
-        part, shift = frame[frame["pool"] == pool], beside(i, len(names))
-        for place, attack in enumerate(order):
-            values = 100 * part.loc[part["attack"] == attack, "accuracy"]
-            label = pools.find(pool).label if place == 0 else None
-            ax.plot([place + shift] * len(values), values, **pool_style(pool), ls="", ms=5, alpha=0.8, label=label)
-    ax.set(ylabel="accuracy (%)", ylim=(0, 100))
-    ax.set_xticks(range(len(order)), order)
-    ax.legend(loc="upper right")
-    return figure

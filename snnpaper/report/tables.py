@@ -118,8 +118,8 @@ def by_seed(part: pd.DataFrame, column: str, pair: Pair = PAIR) -> pd.Series:
 def contrast(frame: pd.DataFrame, pair: Pair = PAIR) -> pd.DataFrame:
     """Paired difference of two pools, the first minus the second (same images, same seed), a row a cell and attack.
 
-    `difference` and `half` are those of `over_seeds_and_images`, `one_run` is the scatter of single pairs; `runs` are
-    the networks compared.
+    `difference` and `half` are those of `over_seeds_and_images`, `one_run` is the scatter of single pairs, `by_seed`
+    each pair's difference; `runs` are the networks compared.
     """
     keys = [k for k in CELL if k != "pool"] + _MEASURED + ["n"]
     rows = []
@@ -134,6 +134,7 @@ def contrast(frame: pd.DataFrame, pair: Pair = PAIR) -> pd.DataFrame:
             "difference": mean,
             "half": half,
             "one_run": one_run((a - b).mean(1)),
+            "by_seed": list((a - b).mean(1)),
             "runs": runs,
         }
         rows.append(dict(zip(keys, values, strict=True)) | found)

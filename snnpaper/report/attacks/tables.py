@@ -17,6 +17,7 @@ from ...config import Run
 from ...nets import pools
 from ...nets.data import TABLE
 from ...stats import over_seeds, over_seeds_and_images
+from .. import page
 from ..radii import COLUMNS, along
 from ..tables import FIVE_SEEDS, PAIR, Pair, both_pools, cell, interval_text, minus, network_text
 
@@ -92,10 +93,18 @@ def setting(frame: pd.DataFrame) -> str:
     return f"{what}; {networks}; the first {images} test images"
 
 
+def scale(kind: str) -> str:
+    """`setting` of the records of one kind that chapter 6 shows; empty without."""
+    found = [(r["name"], Run.from_dict(r["config"]).seed, r["results"].get("n", 0)) for r in records(kind)]
+    return setting(pd.DataFrame(found, columns=["run", "seed", "n"]))
+
+
 def shown(frame: pd.DataFrame, kind: str) -> str:
-    """A table as HTML; without records the command that makes them, of this kind."""
+    """A table as HTML under a line that says what it is of; without records of this kind the command for them."""
     missing = f"<p>Not recorded yet: <code>snnpaper measure {html.escape(kind)} RUN</code> makes the records.</p>"
-    return frame.to_html(index=False) if len(frame) else missing
+    if frame.empty:
+        return missing
+    return (f'<p class="scale">{html.escape(above)}</p>' if (above := scale(kind)) else "") + page.table(frame)
 
 
 def per_attack(frame: pd.DataFrame, space: str, eps: float) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The figures of chapter 5: differences between pools, generalisation, depth, and published defences."""
+"""The figures of chapters 3 and 5: differences between pools, generalisation, depth, and published defences."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ...attacks.standard import EVAL, TRAIN
 from ...nets import data, pools
 from ...stats import FEW
 from ..plots import COLOURS, panels, pool_style
-from ..tables import attack_text, network_text
+from ..tables import CELL, PAIR, Pair, attack_text, network_text
 
 # One panel each: a threat model never shares an axis with another.
 SPACES = {
@@ -97,4 +97,76 @@ def defences(reported: pd.DataFrame, ours: pd.DataFrame) -> Figure:
     axes[0].set_ylabel("PGD accuracy, 8/255,\npixel space (%)")
     handles = {label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     axes[-1].legend(handles.values(), handles.keys(), loc="upper left", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def plane(acc: pd.DataFrame, eps: int = 8) -> Figure:
+    """Clean against robust accuracy under PGD-7 at eps/255 (per cent): every network a mark, a panel a threat model.
+
+    `acc` is `tables.accuracies`. A line joins the two pools of one cell and seed; hollow: ReLU in place of spikes;
+    grey: other pools. A trade-off is a line that climbs to the left.
+    """
+    joined = clean_and_robust(acc, eps)
+    datasets = [d for d in data.TABLE if d in set(joined["dataset"])]
+    figure, axes = panels(len(datasets), len(SPACES), (6.4, 2.3 * len(datasets) + 0.5))
+    for row, dataset in enumerate(datasets):
+        for ax, (key, title) in zip(axes[row * len(SPACES) :], SPACES.items(), strict=False):
+            here = joined[(joined["dataset"] == dataset) & (joined["space"] == key[0]) & (joined["protocol"] == key[1])]
+            for _, pair in here[here["pool"].isin(PAIR)].groupby([k for k in CELL if k != "pool"] + ["seed"]):
+                ax.plot(100 * pair["clean"], 100 * pair["accuracy"], color=COLOURS[7], lw=0.6, zorder=1)
+            for pool in pools.ordered(here["pool"]):
+                for relu, part in here[here["pool"] == pool].groupby("relu"):
+                    style = pool_style(pool) if pool in PAIR else {"color": COLOURS[7], "marker": "."}
+                    label = pools.find(pool).label if pool in PAIR else "other pools"
+                    ax.plot(100 * part["clean"], 100 * part["accuracy"], ls="", ms=4.5, **style,
+                            mfc="white" if relu else None, label=f"{label}, ReLU" if relu else label)  # fmt: skip
+            ax.set_title(title.replace(", ", ",\n"))
+        axes[row * len(SPACES)].set_ylabel(f"{data.TABLE[dataset].label}\nunder PGD-7 (%)")
+    figure.supxlabel("clean accuracy (%)", fontsize=9)
+    handles = {label: h for ax in axes for h, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=3)
+    return figure
+
+
+def clean_and_robust(acc: pd.DataFrame, eps: int = 8) -> pd.DataFrame:
+    """`accuracies` under PGD-7 at eps/255 on images, with each network's clean accuracy, and whether it has ReLU."""
+    clean = acc[acc["space"] == "clean"].drop_duplicates("run").set_index("run")["accuracy"]
+    part = acc[(acc["method"] == "pgd") & (acc["eps"] == eps) & acc["dataset"].isin(["cifar10", "cifar100"])]
+    return part.assign(clean=part["run"].map(clean), relu=part["label"].str.contains("ReLU"))
+
+
+def quadrants(acc: pd.DataFrame, space: str, protocol: str, eps: int = 8) -> str:
+    """How many pairs of spiking networks (same cell, same seed) show the trade-off, in a sentence."""
+    part = clean_and_robust(acc, eps)
+    part = part[(part["space"] == space) & (part["protocol"] == protocol) & ~part["relu"] & part["pool"].isin(PAIR)]
+    wide = part.pivot_table(
+        index=[k for k in CELL if k != "pool"] + ["seed"], columns="pool", values=["clean", "accuracy"]
+    )
+    wide = wide.dropna()
+    one, other = PAIR
+    robust, better = (wide[k][one] > wide[k][other] for k in ("accuracy", "clean"))
+    return (
+        f"{SPACES[space, protocol]}: of {len(wide)} pairs of spiking networks max pooling is more robust and less "
+        f"accurate in {(robust & ~better).sum()} (the trade-off), better on both in {(robust & better).sum()}, and "
+        f"not more robust in {(~robust).sum()}."
+    )
+
+
+def seed_differences(found: pd.DataFrame, order: list[str], pair: Pair = PAIR) -> Figure:
+    """Accuracy with the first pool minus the second (points) under each attack in `order`: a ring a seed, filled their
+    mean with its 95 % interval over seeds and images.
+
+    `found` has attack, difference, half and by_seed (a list), fractions.
+    """
+    figure, (ax,) = panels(1, 1, (5.4, 0.36 * len(order) + 0.9))
+    for place, attack in enumerate(order):
+        row = found[found["attack"] == attack].iloc[0]
+        ax.plot([100 * d for d in row["by_seed"]], [place + 0.2] * len(row["by_seed"]), "o", ms=4, color=COLOURS[7],
+                mfc="white", label="one seed" if place == 0 else None)  # fmt: skip
+        ax.errorbar(100 * row["difference"], place - 0.1, xerr=100 * row["half"], fmt="o", ms=5, color=COLOURS[0],
+                    capsize=3, label="mean" if place == 0 else None)  # fmt: skip
+    ax.axvline(0, color="black", lw=0.8)
+    ax.set_yticks(range(len(order)), order, fontsize=9)
+    ax.set(xlabel=f"{pair[0]} − {pair[1]} (points)", ylim=(len(order) - 0.5, -0.5))
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
