@@ -159,6 +159,8 @@ def test_the_sign_rule():
         assert verdicts.sign_verdict(ours, half, 5, "paper") == word
         assert verdicts.sign_verdict(ours, half, 4, "paper") == verdicts.INDICATIVE
         assert verdicts.sign_verdict(ours, half, 5, "reduced") == verdicts.INDICATIVE
+    for ours in (-0.9, 0.9):  # nearly outside the interval is inside
+        assert verdicts.sign_verdict(ours, 1, 5, "paper") == verdicts.UNRESOLVED
 
 
 def test_claims_follow_the_records(copy, monkeypatch):
