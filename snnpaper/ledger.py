@@ -26,7 +26,7 @@ import numpy as np
 import torch
 
 from . import files
-from .config import Run, home
+from .config import Run, checkout, home
 
 # What computes numbers; a package that is absent computed none.
 _PACKAGES = (
@@ -178,10 +178,14 @@ def _found(kind: str) -> Iterator[tuple[Path, dict[str, Any] | None]]:
 
 
 def run_of(name: str) -> Run:
-    """The run of this name, from whichever record of it there is; raises LedgerError when there is none."""
-    for file in sorted(folder().glob(f"*/{name}.json")):
-        return Run.from_dict(read(file.parent.name, name)["config"])
-    raise LedgerError(f"no record of {name} in {folder().name}/")
+    """The run of this name, from whichever record of it there is, here or in the checkout.
+
+    Raises LedgerError when there is none.
+    """
+    for base in filter(None, (home(), checkout())):
+        for file in sorted((base / "results").glob(f"*/{name}.json")):
+            return Run.from_dict(read_file(file)["config"])
+    raise LedgerError(f"no record of {name} in {folder()}; SNNPAPER_HOME names another home")
 
 
 def pack(bits) -> str:

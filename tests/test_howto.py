@@ -51,3 +51,9 @@ def test_a_chapter_s_parameter_takes_every_pool(name):
 def test_a_chapter_s_parameter_is_refused_with_what_is_allowed(name):
     with pytest.raises(ValueError, match=rf"pool is '{name}'; allowed: max, avg, .*softmax:b \(b from 0 to 1000\)"):
         config.parse({"profile": "demo", "pool": name})
+
+
+def test_what_the_page_of_checks_asks_for_is_there():
+    text = (BOOK / "howto-check.py").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?<!\.\./)tests/[\w/-]+\.\w+", text))
+    assert len(named) >= 6 and all((BOOK.parent / name).exists() for name in named)

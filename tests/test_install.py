@@ -93,7 +93,9 @@ def test_the_checkout_s_networks_are_read_from_another_home(tmp_path, monkeypatc
     name = min((ROOT / "zoo").glob("*-w16-*.safetensors")).stem
     monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
     run, _ = zoo.load(name)
-    assert run.name == name and not ledger.records("train") and not list(tmp_path.iterdir())
+    assert (
+        run.name == name and ledger.run_of(name) == run and not ledger.records("train") and not list(tmp_path.iterdir())
+    )
     with pytest.raises(ledger.LedgerError, match=str(tmp_path / "results" / "train")):
         zoo.load("nobody")
     # a record of one's own comes first, and is not mixed with the checkout's weights
