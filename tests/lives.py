@@ -34,7 +34,7 @@ KILLS = 20
 SMALL: dict[str, dict] = {
     "robustness": {"images": 16, "radii": (8,)},
     "sparsity": {"images": 8, "weight_images": 2},
-    "attacks": {"images": 6, "batteries": (("spike", 8, False),), "checked": 2, "outsider_steps": 1},
+    "attacks": {"images": 40, "batteries": (("spike", 8, False),), "checked": 40, "outsider_steps": 1},
     "curve": {"images": 8, "levels": (1, 8), "fine": (1, 8), "flips": (1, 64), "steps": 3},
     "backwards": {"images": 6, "radii": (1, 8), "levels": (1,), "steps": 3},
     "events": {"images": 4, "counts": (1,), "fine": (1,), "budgets": (8, 64), "worst": (64,), "steps": 3},
