@@ -9,8 +9,6 @@ from pathlib import Path
 import lives
 import pytest
 
-from snnpaper import measure
-
 pytestmark = pytest.mark.slow
 
 
@@ -29,7 +27,7 @@ def test_a_training_killed_twenty_times_ends_bit_for_bit_as_an_undisturbed_one(t
     assert found["left"] == [f"{lives.RUN.course.name}.pt"]  # the checkpoint; no half-written file
 
 
-@pytest.mark.parametrize("kind", sorted(measure.TABLE))
+@pytest.mark.parametrize("kind", sorted(lives.SMALL))
 def test_a_measurement_killed_at_random_makes_the_same_record(kind, tmp_path):
     found = lived(kind, tmp_path)
     assert found["same"] and found["left"] == [], found
