@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from snnpaper import ledger
 from snnpaper.attacks import spiking_ensemble
 from snnpaper.attacks.ensemble import AUTOATTACK_STEPS, autoattack, pgd_settings
 from snnpaper.attacks.settings import Settings
@@ -81,9 +82,10 @@ def test_the_text_on_eot_follows_the_record(tmp_path, monkeypatch):
         one = {"algorithm": "PGD", "fixed": False}
         attacks = [one | {"samples": k, "accuracy": a} for k, a in zip((1, 5, 20), stand, strict=False)]
         attacks.append(one | {"samples": 1, "fixed": True, "accuracy": 0.43})
-        record = dict.fromkeys(("kind", "name", "scale", "provenance"), {}) | {"config": {"coding": "rate"}}
+        run = Run.make("demo", coding="rate")
+        record = {"kind": "codings", "name": run.name, "config": run.to_dict(), "scale": run.scale, "provenance": {}}
         record["results"] = {"attacks": attacks}
-        (tmp_path / "results" / "codings" / "x.json").write_text(json.dumps(record))
+        ledger.path("codings", run.name).write_text(json.dumps(record))
         return protocol_tables.samples_text()
 
     assert "1, 5, 20 samples a gradient: 64, 48, 42 % survive, still falling" in text(0.64, 0.48, 0.42)

@@ -62,7 +62,7 @@ from snnpaper.cli import main
 main(["status"])
 """
     done = python(code, tmp_path, installed)
-    assert done.returncode == 2 and "yaml is not installed; pip install 'snnpaper[train]'" in done.stderr, done.stderr
+    assert done.returncode == 2 and "is not installed; pip install 'snnpaper[train]'" in done.stderr, done.stderr
 
 
 def test_what_the_audit_lacks_is_named(tmp_path):

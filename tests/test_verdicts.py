@@ -32,13 +32,12 @@ def at_paper_scale(seeds=5, gain=3.0):
     template = ledger.records("robustness")[0]
     for seed in range(seeds):
         for pool in ("max", "avg"):
-            config = Run.make("paper", pool=pool, seed=seed).to_dict()
+            run = Run.make("paper", pool=pool, seed=seed)
             hits = int(500 + seed + (10 * gain if pool == "avg" else 0))
             bits = ledger.pack([True] * hits + [False] * (1000 - hits))
             results = {"n": 1000, "clean_accuracy": hits / 1000, "clean_correct": bits, "attacks": []}
-            name = f"{pool}-{seed}"
-            record = template | {"name": name, "config": config, "scale": "paper", "results": results}
-            ledger.path("robustness", name).write_text(json.dumps(record))
+            record = template | {"name": run.name, "config": run.to_dict(), "scale": "paper", "results": results}
+            ledger.path("robustness", run.name).write_text(json.dumps(record))
 
 
 def clean_gain(copy):
