@@ -17,9 +17,10 @@
 # %% tags=["remove-input"]
 from IPython.display import HTML
 
-from snnpaper.report import answer, findings, page, plots, tables
+from snnpaper.report import answer, findings, page, plots, standing, tables
 from snnpaper.report.attacks import tables as attacked
-from snnpaper.report.findings import gradients, pools
+from snnpaper.report.design import matrix
+from snnpaper.report.findings import cause, gradients, pools
 
 plots.use_style()
 acc, curves, worst = tables.accuracies(), attacked.curves(), attacked.rows()
@@ -45,6 +46,7 @@ answer.figure(acc, curves, worst)
 
 # %% tags=["hide-input"]
 shown = [pools.published(acc), pools.stronger(curves), pools.half_survive(curves), pools.pixel(curves)]
+shown.append(cause.misled(standing.standing(matrix.attacks())))
 HTML(findings.say(*shown, gradients.smaller(), pools.reversed_by_relu(acc), pools.clean(acc)))
 
 # %% tags=["remove-input"]
@@ -65,7 +67,7 @@ HTML(
 # ## How to read
 #
 # **In five minutes**: this page, then the findings that open [](ch-obfuscation) (was it robustness, or did the attack
-# get lost?) and [](ch-trail) (where is the gradient sparse?).
+# get lost?), [](ch-design) (is the sparse gradient the cause?) and [](ch-trail) (where is the gradient sparse?).
 #
 # **In an hour**: [](spikes) if spikes are new to you, then [](ch-trail), [](ch-tables) and [](ch-obfuscation) with
 # their figures, and [](ch-report) for the paper's numbers beside ours.

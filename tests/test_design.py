@@ -17,6 +17,7 @@ from snnpaper.nets import data, pools
 from snnpaper.nets.coded import CodedNet
 from snnpaper.report import standing
 from snnpaper.report.design import figures, matrix, size
+from snnpaper.report.findings import cause
 from snnpaper.train import train
 
 N = 400
@@ -182,6 +183,15 @@ def test_where_it_masks_the_own_pass_shows_it_and_the_worst_case_does_not(tmp_pa
     monkeypatch.setattr("snnpaper.report.attacks.mechanism.DRAWS", 60)
     frame = size.images()
     assert "nothing is left for density" in size.left(size.fit(frame), 30)
+
+
+def test_the_finding_says_so_where_it_masks_and_not_where_it_protects(tmp_path, monkeypatch):
+    assert cause.misled(world(tmp_path / "masks", monkeypatch, of_size, hides=3.0)).holds
+    assert not cause.misled(world(tmp_path / "protects", monkeypatch, of_density, hides=0.0)).holds
+    few = world(tmp_path / "few", monkeypatch, of_size, hides=3.0, seeds=3)
+    assert not cause.misled(few).holds
+    with pytest.raises(ledger.LedgerError, match="lacks backwards records"):
+        cause.misled(few[few["training"] != "avg"])
 
 
 def test_the_rule_s_words():
