@@ -72,11 +72,11 @@ def partial(x: np.ndarray, y: np.ndarray, given: np.ndarray) -> float:
 def correlations(frame: pd.DataFrame, seed: int = 0) -> pd.DataFrame:
     """Rule 14's two partial correlations with `robust`, given the other and clean, with 95 % bootstrap intervals.
 
-    One row for each of KNOWN: name, value, low, high. Networks are drawn again. Empty for fewer than six networks, of
+    One row for each of KNOWN: name, value, low, high. Networks are drawn again. Empty for fewer than ten networks, of
     which four numbers are fitted.
     """
     columns, rng = ["name", "value", "low", "high"], np.random.default_rng(seed)
-    if len(frame) < 6:
+    if len(frame) < 10:
         return pd.DataFrame(columns=columns)
     table = {k: frame[k].to_numpy(float) for k in ("robust", "clean", *KNOWN)}
 
