@@ -45,9 +45,10 @@ book: $(STAMP)  ## build the book with its live cells executed; any warning or f
 pages: $(STAMP)  ## look at every page of the built book in Chromium: layout, formulas, links, accessibility
 	$(PY) -m pytest -m browser tests/test_pages.py
 
+# A file's tests and a chapter's cells stay in one process, which uses one thread.
 test: $(STAMP)  ## the fast tier: tests and every chapter's cells against their stored outputs
 	@echo "== testing (the slow tier is left out: make test-all)"
-	$(PY) -m pytest --nbval
+	OMP_NUM_THREADS=1 NUMBA_NUM_THREADS=1 $(PY) -m pytest --nbval -n auto --maxprocesses 4 --dist loadfile
 
 test-all: $(STAMP)  ## the fast and the slow tier
 	@echo "== testing, slow tests included"

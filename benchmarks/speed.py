@@ -9,7 +9,6 @@ times hold for the machine they were taken on; the ratios travel better. The rec
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import multiprocessing
 import resource
@@ -212,7 +211,7 @@ def main() -> None:
     name = f"{args.device.partition(':')[0]}-{datetime.now(UTC):%Y%m%dT%H%M}"
     record = {"kind": "speed", "name": name, "config": {"rounds": args.rounds}, "scale": "none", "results": results}
     record["provenance"] = provenance | {"wall_seconds": round(time.monotonic() - began)}
-    ledger.put(ledger.path("speed", name), json.dumps(record, indent=1) + "\n")
+    ledger.put(ledger.path("speed", name), ledger.told(record))
     print(f"recorded as results/speed/{name}.json")
 
 

@@ -37,14 +37,16 @@
 #
 # All symbols and their units stand in one table, [Notation](symbols).
 
-# %%
+# %% tags=["hide-input"]
 import inspect
 
 import pandas as pd
 import torch
+from IPython.display import HTML
 
 from snnpaper import ledger
-from snnpaper.report import plots
+from snnpaper.report import page, plots
+from snnpaper.report.tables import bullets
 from snnpaper.report.theory import figures, refutation, tables
 from snnpaper.theory import algebra, bounds, chain, examples, layers, lemmas, ratio
 
@@ -60,10 +62,8 @@ def show(*functions):
 
 def table(rows, digits=2):
     text = [{k: f"{v:.{digits}f}" if isinstance(v, float) else str(v) for k, v in row.items()} for row in rows]
-    return pd.DataFrame(text).set_index(next(iter(text[0]))).rename_axis(None)
+    return HTML(page.table(pd.DataFrame(text)))
 
-
-pd.set_option("display.max_colwidth", 90)
 
 # %% [markdown]
 # ## First of all: the ratio is not robustness
@@ -293,7 +293,7 @@ for record in records:
 if not records:
     print(MISSING)
 
-# %% mystnb={"figure": {"name": "fig-rhos", "caption": "Theorem 4.1 on trained networks, recorded: the ratio, the worst and the mean squared change of the true-class probability against the radius, measured and linearised, in three spaces of moves."}, "image": {"alt": "Nine panels. In the top row the measured ratio lies between about 4 and 100, far below the dotted linear ratios of hundreds to ten thousands and the upper bound. In the middle row the measured worst change crosses the steeper dotted line. In the bottom row the measured mean change lies above the dotted line by orders of magnitude at small radii. In image space the curves start at 1/255."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-rhos", "caption": "Theorem 4.1 on trained networks, recorded: the ratio, the worst and the mean squared change of the true-class probability against the radius, measured and linearised, in three spaces of moves."}, "image": {"alt": "Nine panels. In the top row the measured ratio lies between about 4 and 100, far below the dotted linear ratios of hundreds to ten thousands and the upper bound. In the middle row the measured worst change crosses the steeper dotted line. In the bottom row the measured mean change lies above the dotted line by orders of magnitude at small radii. In image space the curves start at 1/255."}}
 figures.rhos(records, refutation.SPACES) if records else print(MISSING)
 
 # %% [markdown]
@@ -332,23 +332,25 @@ table([tables.ratios(record, "pixel", 8 / 255) for record in records], 0) if rec
 # and draws that all miss give only a poor one. **Unmoved**: nothing moved the probability, and the ratio is 0/0. The
 # rest is *not refuted*, by this attack. Every recorded radius, in per cent of the images:
 
-# %%
+# %% tags=["hide-input"]
 judged = refutation.by_radius(records)
 if records:
     text = judged.assign(eps=judged["eps"].map(refutation.radius), space=judged["space"].map(refutation.SPACES))
     shown = [s for s in refutation.STATES if s != "not refuted"]
     text[shown] = (100 * text[shown]).round().astype(int)
-    print(text.pivot_table(index=["space", "eps"], columns="network", values=shown, sort=False).astype(int).to_string())
+    wide = text.pivot_table(index=["space", "eps"], columns="network", values=shown, sort=False).astype(int)
+    wide.columns = [f"{state}: {name}" for state, name in wide.columns]
+text = page.fold(page.table(wide.reset_index(), group=["space"]), "every recorded radius") if records else MISSING
+HTML(text)
 
-# %%
-if records:
-    print("refuted:", *refutation.sentences(records), sep="\n  ")
-    print(*refutation.summaries(records), sep="\n")
+# %% tags=["hide-input"]
+said = [f"Refuted: {s}." for s in refutation.sentences(records)] + refutation.summaries(records) if records else []
 for r in (record["results"] for record in records[:1]):
     share, right = refutation.missed(r["draws"]), 3 * pd.Series(r["pixel"]["l0"]).median()
-    print(f"{r['draws']} draws that all miss: up to {share:.0%} of all moves may matter (95 % confidence); "
-          f"3 L0 of an image: {right:,.0f}")  # fmt: skip
+    said.append(f"{r['draws']} draws that all miss: up to {share:.0%} of all moves may matter (95 % confidence); "
+                f"3 L0 of an image: {right:,.0f}")  # fmt: skip
     assert share * right > 1  # so an attack, which moves p by at most 1, could never refute on such draws alone
+HTML(bullets(said))
 
 # %% [markdown]
 # The theorem is about small $\epsilon$, and there the network cannot be tested against it: at the smallest radius most
@@ -519,7 +521,7 @@ assert alone == 0 and torch.equal(through, onto)
 # %% [markdown]
 # ### On trained networks
 
-# %% mystnb={"figure": {"name": "fig-stem", "caption": "The chain through the stem of trained networks, recorded: share of non-zero gradient entries, measured (markers) and predicted by the support lemmas (bars)."}, "image": {"alt": "Markers over five places of the backward pass. Average pooling stays at 100 per cent. Max pooling falls from 100 to just under the dotted 25 per cent line behind the pool, rises a little at the neurons and is back near 100 per cent at the input."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-stem", "caption": "The chain through the stem of trained networks, recorded: share of non-zero gradient entries, measured (markers) and predicted by the support lemmas (bars)."}, "image": {"alt": "Markers over five places of the backward pass. Average pooling stays at 100 per cent. Max pooling falls from 100 to just under the dotted 25 per cent line behind the pool, rises a little at the neurons and is back near 100 per cent at the input."}}
 figures.stem_density(records) if records else print(MISSING)
 
 # %% [markdown]
@@ -592,7 +594,7 @@ print("tight when everything is active:", int(left), "=", int(right))
 # %% [markdown]
 # ### On trained networks
 
-# %% mystnb={"figure": {"name": "fig-shared", "caption": "The shared path in trained networks, recorded, one dot an image: norm of the input gradient from the chain against autograd (left), and against the norm of the kernel gradient (right)."}, "image": {"alt": "Left: all dots on the diagonal. Right: a cloud that rises from lower left to upper right."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-shared", "caption": "The shared path in trained networks, recorded, one dot an image: norm of the input gradient from the chain against autograd (left), and against the norm of the kernel gradient (right)."}, "image": {"alt": "Left: all dots on the diagonal. Right: a cloud that rises from lower left to upper right."}}
 figures.shared_norms(records) if records else print(MISSING)
 
 # %% [markdown]
@@ -726,7 +728,7 @@ table(tables.counterexamples("4.4"))
 # and the left side never exceeds 1. The theorem is **vacuous** unless $\gamma < \kappa/(Tr)$. Phase coding at $T=10$ has about
 # half of the inputs active at each step: with dense rows it needs an input gradient below 20 % dense.
 
-# %% mystnb={"figure": {"name": "fig-vacuous", "caption": "Where Theorem 4.4 says something: boundaries for three row densities, with recorded networks (left); both sides for the rows of conv1 in recorded networks (right)."}, "image": {"alt": "Left: three falling lines; the networks lie at the top right, above all of them. Right: the networks lie to the right of the dashed line at 1."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-vacuous", "caption": "Where Theorem 4.4 says something: boundaries for three row densities, with recorded networks (left); both sides for the rows of conv1 in recorded networks (right)."}, "image": {"alt": "Left: three falling lines; the networks lie at the top right, above all of them. Right: the networks lie to the right of the dashed line at 1."}}
 kernel_inputs = 7 * 7 * 3
 views = {"dense rows (or own inputs)": 1.0, "a quarter of the weights": 0.25, "conv1 unrolled": kernel_inputs / 3072}
 print("4.4 says something below a gradient density of (T = 10, half the inputs active)")
@@ -758,7 +760,7 @@ table([tables.rows_of_44(record) for record in records]) if records else print(M
 #
 # ## The theorems in one table
 
-# %%
+# %% tags=["hide-input"]
 most = judged.loc[judged["refuted"].idxmax()] if len(judged) else {"refuted": 0.0}
 trained = f"trained: {100 * most['refuted']:.0f} % of images" if most["refuted"] else "trained: no image at any radius"
 trained += f" at eps = {refutation.radius(most['eps'])}, {refutation.SPACES[most['space']]}" if most["refuted"] else ""

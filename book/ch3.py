@@ -41,7 +41,7 @@ HTML(findings.say(*(finding(everything) for finding in first)) if measured else 
 # scikit-learn's digits while the page is built, so that every step can be watched and changed. The
 # **recorded part** draws on networks trained on real CIFAR-10 images; their records are in `results/`.
 
-# %%
+# %% tags=["hide-input"]
 import pandas as pd
 
 from snnpaper import config, ledger, sparsity, zoo
@@ -149,14 +149,13 @@ frame = pd.concat([tables.accuracies_of(r, f) for r, f in found.items()], ignore
 def side_by_side(space):
     """Per cent right in one threat model, a row an attack, a column a pool."""
     part = frame[frame["space"].isin(["clean", space])].assign(right=lambda f: 100 * f["accuracy"])
-    return part.pivot_table(index=["method", "eps", "n"], columns="pool", values="right", sort=False).round(0)
+    wide = part.pivot_table(index=["method", "eps", "n"], columns="pool", values="right", sort=False).round(0)
+    return HTML(f"<p>{space} space, per cent of the images right</p>{page.table(wide.reset_index())}")
 
 
-print("pixel space, per cent of the images right")
 side_by_side("pixel")
 
 # %% tags=["nbval-ignore-output"]
-print("spike space, per cent of the images right")
 side_by_side("spike")
 
 # %% tags=["nbval-ignore-output"]
@@ -184,12 +183,9 @@ density = {r["layer"]: 100 * r["0_mean"] for r in rows}
 if pools.find(run.pool).back.name == "max" and run.neuron == "IF":
     side = -(-splits["test"].x.shape[-1] // 2)  # of the stem's map, and half of that after the pool
     assert density["sn1"] <= 100 * (-(-side // 2) / side) ** 2, "a 3x3 window with stride 2 passes one entry at most"
-print("non-zero entries (%) of the gradient at each layer's output, from the logits to the coded input:")
-for r in [*rows[:0:-1], rows[0]]:
-    if "." not in r["layer"] or r["kind"] == "Block":
-        print(f"  {r['layer']:10} {density[r['layer']]:5.1f}")
+print(f"non-zero at the pool's input: {density['sn1']:.1f} %, at the coded input: {density['input']:.1f} %")
 
-# %% tags=["nbval-ignore-output"] mystnb={"figure": {"name": "fig-ch3-trail", "caption": "Live part: share of non-zero entries and norm of the gradient of the true-class probability, in the order of the backward pass (left: logits, right: coded input)."}, "image": {"alt": "Upper panel: the non-zero share of both pools stays near 100 per cent until the stem's pool, drops there for max pooling alone, and rises again at the input. Lower panel: the norms on a logarithmic axis."}}
+# %% tags=["hide-input", "nbval-ignore-output"] mystnb={"figure": {"name": "fig-ch3-trail", "caption": "Live part: share of non-zero entries and norm of the gradient of the true-class probability, in the order of the backward pass (left: logits, right: coded input)."}, "image": {"alt": "Upper panel: the non-zero share of both pools stays near 100 per cent until the stem's pool, drops there for max pooling alone, and rises again at the input. Lower panel: the norms on a logarithmic axis."}}
 trails = {pools.find(run.pooling).label: rows}
 for r in networks.keys() - {run}:
     trails[pools.find(r.pooling).label] = sparsity.activation_gradients(networks[r], splits["test"].first(64), False)
@@ -208,7 +204,7 @@ plots.gradient_trail(trails)
 # as many as its row says, with 5,000 others held out for validation, and attacked on the first 1,000 test images. The paper's scale is width 64 and
 # 100 epochs; each row says whether it is there.
 
-# %%
+# %% tags=["hide-input"]
 recorded, trained = (tables.published(f[f["scale"] != "demo"]) for f in (everything, tables.training()))
 show = trained.assign(**{k: (100 * trained[k]).round(1) for k in ("train", "validation", "test")})
 shown = show[["dataset", "width", "epochs", "images", "pool", "seed", "train", "validation", "test", "run"]]
@@ -222,17 +218,16 @@ HTML(page.fold(page.table(shown, group=["dataset"]), f"{len(shown)} trained netw
 # published code takes its gradients in train mode. Each attacked batch of 16 test images then updates the BatchNorm statistics
 # with which it is evaluated. This is test-time adaptation to the attack, and belongs to the protocol, not to the network.
 
-# %% mystnb={"figure": {"name": "fig-ch3-dots", "caption": "Recorded part: accuracy with max minus accuracy with average pooling, paired by seed and image, width-16 SEW-ResNet-18 on CIFAR-10, 4 epochs, 1,000 attacked test images (clean: all 10,000), pixel space. Rings: seeds; filled: their mean with its 95 % interval over seeds and images."}, "image": {"alt": "Five rows, clean, FGSM and PGD-7 at two radii. All seeds lie right of zero; the intervals of the means reach from about zero to six points."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ch3-dots", "caption": "Recorded part: accuracy with max minus accuracy with average pooling, paired by seed and image, width-16 SEW-ResNet-18 on CIFAR-10, 4 epochs, 1,000 attacked test images (clean: all 10,000), pixel space. Rings: seeds; filled: their mean with its 95 % interval over seeds and images."}, "image": {"alt": "Five rows, clean, FGSM and PGD-7 at two radii. All seeds lie right of zero; the intervals of the means reach from about zero to six points."}}
 small = compared.five(recorded)
 small = tables.contrast(small[small["space"].isin(["clean", "pixel"])])
 small = small.assign(attack=[tables.attack_text(r) for _, r in small.iterrows()])
+assert not measured or ((small["difference"] > 0).all() and (small["difference"] <= small["half"]).sum() == 1)
 figures.seed_differences(small, list(small["attack"])) if len(small) else "not recorded yet"
 
 # %% [markdown]
-# ### What we see
-
-# %%
-HTML(tables.bullets(tables.readings(recorded)))
+# **What we see.** All means lie right of zero, clean and under attack, and the interval of one of them reaches it. Every
+# comparison, spike space and CIFAR-100 too, is a sentence with its n in [](ch-tables).
 
 # %% [markdown]
 # ## Summary

@@ -78,7 +78,7 @@ keys = ["pool", "state", "mode", "place"]
 curves = {what: densities.over(shared, keys, what) for what in ("0", "norm", "share")}
 at = curves["0"].set_index(keys)["mean"]
 
-# %% mystnb={"figure": {"name": "fig-trail-backward", "caption": "Role of the paper's Figures 3 and 5. Non-zero share, norm and effective share of the gradient in the order of the backward pass; filled marks and full lines: trained; hollow marks and dashed lines: the same networks before training; bars: 95 % intervals over seeds."}, "image": {"alt": "Six panels over nine places from layer4 to the input. The non-zero share is full for both pools down to the pool's output. At the pool's input it falls below a quarter with max pooling and stays full with average pooling. With max pooling it is still low at conv1's output in eval mode and full there in train mode. At the network's input it is full, or nearly, in all cases. Norms are larger in trained networks and grow towards the pool. The effective share falls steadily for both pools."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trail-backward", "caption": "Role of the paper's Figures 3 and 5. Non-zero share, norm and effective share of the gradient in the order of the backward pass; filled marks and full lines: trained; hollow marks and dashed lines: the same networks before training; bars: 95 % intervals over seeds."}, "image": {"alt": "Six panels over nine places from layer4 to the input. The non-zero share is full for both pools down to the pool's output. At the pool's input it falls below a quarter with max pooling and stays full with average pooling. With max pooling it is still low at conv1's output in eval mode and full there in train mode. At the network's input it is full, or nearly, in all cases. Norms are larger in trained networks and grow towards the pool. The effective share falls steadily for both pools."}}
 figure = figures.backward_pass(curves, list(densities.BACKWARD))
 figure
 
@@ -109,7 +109,7 @@ assert at["max", "trained", "train", "conv1"] > 0.99 > at["max", "trained", "eva
 # %% [markdown]
 # The same for every layer that was probed, trained networks only:
 
-# %% mystnb={"figure": {"name": "fig-trail-layers", "caption": "Non-zero share of the gradient at the output of every layer of the trained networks, in the order of the backward pass; bars: 95 % intervals over seeds."}, "image": {"alt": "Two panels, eval and train mode, over some fifty layers. Both pools are full in all blocks, or nearly where channels are dead. Max pooling drops at the pool's input; in eval mode it stays low through bn1 and conv1 and returns at the input."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trail-layers", "caption": "Non-zero share of the gradient at the output of every layer of the trained networks, in the order of the backward pass; bars: 95 % intervals over seeds."}, "image": {"alt": "Two panels, eval and train mode, over some fifty layers. Both pools are full in all blocks, or nearly where channels are dead. Max pooling drops at the pool's input; in eval mode it stays low through bn1 and conv1 and returns at the input."}}
 layers = densities.over(trained, ["pool", "mode", "layer"], "0")
 figure = figures.every_layer(layers)
 figure
@@ -131,7 +131,7 @@ rows = [
 ]
 levels = pd.concat(rows)
 
-# %% mystnb={"figure": {"name": "fig-trail-thresholds", "caption": "Share of gradient entries above four thresholds at four places of the trained networks; full lines: eval mode, dotted: train mode; bars: 95 % intervals over seeds."}, "image": {"alt": "Four panels. At the input and at the pool's output all curves are flat and full. At conv1's output max pooling in eval mode is low at every threshold, everything else near full, falling a little for the relative threshold. At the pool's input max pooling is below a quarter at every threshold."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trail-thresholds", "caption": "Share of gradient entries above four thresholds at four places of the trained networks; full lines: eval mode, dotted: train mode; bars: 95 % intervals over seeds."}, "image": {"alt": "Four panels. At the input and at the pool's output all curves are flat and full. At conv1's output max pooling in eval mode is low at every threshold, everything else near full, falling a little for the relative threshold. At the pool's input max pooling is below a quarter at every threshold."}}
 figure = figures.thresholds(levels, places)
 figure
 
@@ -156,7 +156,7 @@ with_maps = {pool: n for pool, n in names.items() if ledger.path("trail", n).exi
 path = ["layer1.0", *(f"layer1.0.{p}" for p in ("sn2", "bn2", "conv2", "sn1", "bn1", "conv1")), *measure.STEM[::-1]]
 arrays = {pool: ledger.arrays("trail", n) for pool, n in with_maps.items()}
 
-# %% mystnb={"figure": {"name": "fig-trail-drawn", "caption": "Role of the paper's Figure 6. The gradient of one image through the first residual block and the stem, in eval mode: share of non-zero entries per position (colour) and its mean (below each box), for one trained network of each pool."}, "image": {"alt": "Two rows of twelve maps. With average pooling every map is bright. With max pooling the maps are bright up to the pool's output; the pool's input shows a grid in which every second row and column, where windows begin, is bright and the rest dark; batch norm and conv1 stay mottled; the input map is bright."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trail-drawn", "caption": "Role of the paper's Figure 6. The gradient of one image through the first residual block and the stem, in eval mode: share of non-zero entries per position (colour) and its mean (below each box), for one trained network of each pool."}, "image": {"alt": "Two rows of twelve maps. With average pooling every map is bright. With max pooling the maps are bright up to the pool's output; the pool's input shows a grid in which every second row and column, where windows begin, is bright and the rest dark; batch norm and conv1 stay mottled; the input map is bright."}}
 figure = figures.trail({f"{pool} pool": maps for pool, maps in arrays.items()}, path)
 behind = trained[trained["run"].isin(with_maps.values()) & (trained["mode"] == "eval")].assign(n=1)
 figure
@@ -178,7 +178,7 @@ HTML(page.under(figure, "ch4-trail", page.origin(behind)))
 shown = {pool: n for pool, n in names.items() if zoo.files_of(n)}
 fired = {pool: activity.at_the_stem(zoo.load(n)[1], activity.kept_image()) for pool, n in shown.items()}
 
-# %% mystnb={"figure": {"name": "fig-trail-silence", "caption": "Spikes of a trained network on one test image, a pair of rows a pool. Upper row: how often each position of the four channels that fire most has fired (dark: never), and when 60 of their neurons fired. Lower row: the pool's 8×8 windows at step 4, blue where none of the nine neurons fired."}, "image": {"alt": "For max pooling four mostly dark maps with a bright edge or patch and, below them, windows of which more than half are blue; for average pooling brighter maps and fewer blue windows. The rasters are sparse: most neurons fire in none or one of the ten steps, at step 1 more than later."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trail-silence", "caption": "Spikes of a trained network on one test image, a pair of rows a pool. Upper row: how often each position of the four channels that fire most has fired (dark: never), and when 60 of their neurons fired. Lower row: the pool's 8×8 windows at step 4, blue where none of the nine neurons fired."}, "image": {"alt": "For max pooling four mostly dark maps with a bright edge or patch and, below them, windows of which more than half are blue; for average pooling brighter maps and fewer blue windows. The rasters are sparse: most neurons fire in none or one of the ten steps, at step 1 more than later."}}
 picture = activity.figure(activity.kept_image(), fired) if fired else "no network of this page is kept here"
 picture
 
@@ -211,7 +211,7 @@ for r in kept:
     }
     silent[name] = p
 
-# %% mystnb={"figure": {"name": "fig-trail-ties", "caption": "Max pooling on binary spikes. Left: windows by how many of their neurons fired. Right: non-zero share of the gradient at the pool's input under three rules for ties; dotted: one entry for every window. One row a network; 256 images each, eval mode."}, "image": {"alt": "Left: stacked bars; most windows are silent in trained networks, about half in untrained ones. Right: for each network three marks: torch's rule a little below a quarter, equal sharing far to the right of it, silent windows passing nothing far to the left."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trail-ties", "caption": "Max pooling on binary spikes. Left: windows by how many of their neurons fired. Right: non-zero share of the gradient at the pool's input under three rules for ties; dotted: one entry for every window. One row a network; 256 images each, eval mode."}, "image": {"alt": "Left: stacked bars; most windows are silent in trained networks, about half in untrained ones. Right: for each network three marks: torch's rule a little below a quarter, equal sharing far to the right of it, silent windows passing nothing far to the left."}}
 figure = figures.ties(kinds, rules)
 behind = main[main["run"].isin({r["name"] for r in kept}) & (main["mode"] == "eval") & (main["pool"] == "max")]
 figure
@@ -249,11 +249,11 @@ tried = densities.locate(target, main)
 distinct = tried[(tried["where"] != "all layers")].drop_duplicates(["where", "mode", "quantity", "state"])
 print(f"{len(tried)} interpretations, {(tried['off'].abs() <= 1).sum()} within one point of {target:g}")
 
-# %%
+# %% tags=["hide-input"]
 near = distinct.head(8).assign(value=lambda f: f["value"].round(2), off=lambda f: f["off"].round(2))
 HTML(page.table(near[["where", "mode", "state", "quantity", "value", "off"]], page.origin(main)))
 
-# %% mystnb={"figure": {"name": "fig-trail-readings", "caption": "All interpretations of the printed number: how many give which value (counts on a logarithmic axis)."}, "image": {"alt": "A histogram from minus 100 to 100 with most values at zero, some at the far right from the pool's input, and a few where the printed number is marked."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trail-readings", "caption": "All interpretations of the printed number: how many give which value (counts on a logarithmic axis)."}, "image": {"alt": "A histogram from minus 100 to 100 with most values at zero, some at the far right from the pool's input, and a few where the printed number is marked."}}
 figure = figures.readings(tried["value"].clip(-100, 100), target)
 figure
 
@@ -287,7 +287,7 @@ assert min(half) >= 37.5
 # in the table, with the command that records it and its estimated cost.
 
 
-# %%
+# %% tags=["hide-input"]
 def shown(question):
     """The rows of one question, their table for the page, and the networks behind them."""
     rows = densities.ablation(question, found)
@@ -318,7 +318,7 @@ def shown(question):
 rows, table, behind = shown("natural")
 table
 
-# %% mystnb={"figure": {"name": "fig-trail-natural", "caption": "Density of the gradient for spiking neurons with three surrogates and for the ReLU twin; filled: trained, hollow: untrained; bars: 95 % intervals over seeds."}, "image": {"alt": "Three panels, pool in, conv1 out and input, four rows. The spiking network with ATan and average pooling is full everywhere; the ReLU twin and the compact surrogates are far below it at conv1's output, for both pools. At the input all are nearly full."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trail-natural", "caption": "Density of the gradient for spiking neurons with three surrogates and for the ReLU twin; filled: trained, hollow: untrained; bars: 95 % intervals over seeds."}, "image": {"alt": "Three panels, pool in, conv1 out and input, four rows. The spiking network with ATan and average pooling is full everywhere; the ReLU twin and the compact surrogates are far below it at conv1's output, for both pools. At the input all are nearly full."}}
 figure = figures.ablation(rows, ["sn1", "conv1", "input"])
 figure
 
@@ -345,7 +345,7 @@ densest = gradients.natural(start)
 rows, table, behind = shown("residual")
 table
 
-# %% mystnb={"figure": {"name": "fig-trail-residual", "caption": "Density of the gradient with SEW's skip after the neuron, Spiking-ResNet's before it, and none; filled: trained, hollow: untrained; bars: 95 % intervals over seeds."}, "image": {"alt": "Three panels, three rows: the three kinds of skip do not differ visibly at the pool's input; at conv1's output and at the input they lie close together within each pool."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trail-residual", "caption": "Density of the gradient with SEW's skip after the neuron, Spiking-ResNet's before it, and none; filled: trained, hollow: untrained; bars: 95 % intervals over seeds."}, "image": {"alt": "Three panels, three rows: the three kinds of skip do not differ visibly at the pool's input; at conv1's output and at the input they lie close together within each pool."}}
 figure = figures.ablation(rows, ["sn1", "conv1", "input"])
 figure
 
@@ -372,7 +372,7 @@ assert not start["sn1_mean"].max() > 0.25
 rows, table, behind = shown("temporal")
 table
 
-# %% mystnb={"figure": {"name": "fig-trail-temporal", "caption": "Density of the gradient under five codes and four lengths T; filled: trained, hollow: untrained; bars: 95 % intervals over seeds."}, "image": {"alt": "Three panels, eight rows: codes and lengths. At the pool's input max pooling is below a quarter and average pooling full for every code. At conv1's output max pooling varies between codes. At the input all are nearly full."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trail-temporal", "caption": "Density of the gradient under five codes and four lengths T; filled: trained, hollow: untrained; bars: 95 % intervals over seeds."}, "image": {"alt": "Three panels, eight rows: codes and lengths. At the pool's input max pooling is below a quarter and average pooling full for every code. At conv1's output max pooling varies between codes. At the input all are nearly full."}}
 figure = figures.ablation(rows, ["sn1", "conv1", "input"])
 figure
 
@@ -402,7 +402,7 @@ assert by_T.isna().any() or by_T.is_monotonic_increasing
 # alone, same seed and pool, they stand side by side ("live" weights are those that ever meet an input,
 # [](trail-chain)):
 
-# %%
+# %% tags=["hide-input"]
 pairs = decay.pairs()
 behind = found[found["run"].isin({*pairs["run"], *pairs["run without"]}) & (found["mode"] == "eval")]
 rows = densities.ablation("decay", found)
@@ -429,7 +429,7 @@ table
 # stage's maps are a single position, where eight of a kernel's nine weights meet padding only. They never get
 # a gradient, under any pool, and are left out here ("live" weights).
 
-# %%
+# %% tags=["hide-input"]
 linked = tables.of(densities.weights())
 text = pd.DataFrame({
     "network": [tables.where(r) for _, r in linked.iterrows()], "pool": linked["pool"], "seed": linked["seed"],
@@ -438,9 +438,10 @@ text = pd.DataFrame({
     "live share (%)": (100 * linked["live"]).round(1), "images (weights)": linked["n_weights"],
     "reading": [tables.reading(s, 1) for s in linked["scale"]],
 })  # fmt: skip
-HTML(page.table(text, page.origin(linked), group=["network", "reading"]))
+numbers = page.table(text, group=["network", "reading"])
+HTML(page.fold(numbers, f"{len(text)} networks, a row each") + page.origin(linked))
 
-# %% mystnb={"figure": {"name": "fig-trail-chain", "caption": "Density of the input gradient against the density of the gradient by the live weights, exact zero, eval mode; a panel a data set, a mark a trained network; hollow: other than the published kind, at any scale."}, "image": {"alt": "A panel a data set. Marks for both pools in a very narrow band of input densities just below full; average pooling at its right end. The weights' densities are well below full, spread widely, and do not rise with it."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trail-chain", "caption": "Density of the input gradient against the density of the gradient by the live weights, exact zero, eval mode; a panel a data set, a mark a trained network; hollow: other than the published kind, at any scale."}, "image": {"alt": "A panel a data set. Marks for both pools in a very narrow band of input densities just below full; average pooling at its right end. The weights' densities are well below full, spread widely, and do not rise with it."}}
 figure = figures.chain(linked)
 figure
 
@@ -486,7 +487,7 @@ photos, labels = measure.shown_images(first["dataset"])
 CLASSES = "airplane automobile bird cat deer dog frog horse ship truck".split()
 titles = [CLASSES[i] if first["dataset"] == "cifar10" else str(i) for i in labels]
 
-# %% mystnb={"figure": {"name": "fig-trail-heatmaps", "caption": "Size of the input gradient of the true-class probability, summed over time steps and colours, for the same four test images; each map has its own scale. Seed 0 of each network, eval mode."}, "image": {"alt": "Four rows: a cat, two ships, an airplane. Per row the image and four maps. Untrained maps are noise with the image's outline; trained ones have mass around the object. Maps of both pools have gradient everywhere; those of average pooling are smoother, those of max pooling have a fine grid."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trail-heatmaps", "caption": "Size of the input gradient of the true-class probability, summed over time steps and colours, for the same four test images; each map has its own scale. Seed 0 of each network, eval mode."}, "image": {"alt": "Four rows: a cat, two ships, an airplane. Per row the image and four maps. Untrained maps are noise with the image's outline; trained ones have mass around the object. Maps of both pools have gradient everywhere; those of average pooling are smoother, those of max pooling have a fine grid."}}
 figure = figures.heatmaps(photos, maps, titles)
 behind = main[(main["seed"] == 0) & (main["mode"] == "eval")].assign(n=len(photos))
 figure
@@ -524,7 +525,7 @@ others = {title: Run.make("sweep", pool="max", seed=0, **changes).name for title
 others = {title: name for title, name in others.items() if name in names}
 maps = {title: ledger.arrays("untrained", name)["input size"] for title, name in others.items()}
 
-# %% mystnb={"figure": {"name": "fig-trail-heatmaps-variants", "caption": "The same four images, untrained networks with one thing changed; each map has its own scale. Max pooling, seed 0, eval mode."}, "image": {"alt": "Four rows of seven maps: all networks have gradient at every position, more or less grainy; for latency and direct coding the maps differ in grain only."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trail-heatmaps-variants", "caption": "The same four images, untrained networks with one thing changed; each map has its own scale. Max pooling, seed 0, eval mode."}, "image": {"alt": "Four rows of seven maps: all networks have gradient at every position, more or less grainy; for latency and direct coding the maps differ in grain only."}}
 figure = figures.heatmaps(photos, maps, titles)
 behind = found[found["run"].isin(others.values()) & (found["mode"] == "eval") & (found["state"] == "untrained")]
 figure

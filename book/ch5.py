@@ -14,21 +14,25 @@
 # # 5 · The tables: clean, FGSM, PGD
 #
 # **The finding.** Under FGSM and PGD-7, last iterate, max pooling leads by a few points on CIFAR-10 in all three threat
-# models, and it leads on clean images too, so nothing is traded; on CIFAR-100 the pools cannot be told apart; and with ReLU in
-# place of spikes average pooling leads. With numbers, each checked by this page against the records:
+# models, and it leads on clean images too, so nothing is traded; with longer training both leads grow, in the one seed there is;
+# on CIFAR-100 the pools cannot be told apart; and with ReLU in place of spikes average pooling leads. With numbers, each checked by
+# this page against the records:
 
 # %% tags=["hide-input"]
 from IPython.display import HTML
 
 from snnpaper.report import findings, tables
+from snnpaper.report.comparison import scoped
+from snnpaper.report.findings import length
 from snnpaper.report.findings import pools as compared
 
-everything = tables.accuracies()
+everything, courses = tables.accuracies(), scoped.courses(scoped.differences())
 HTML(
     findings.say(
         compared.published(everything),
         compared.eval_mode(everything),
         compared.clean(everything),
+        length.longer(everything),
         compared.cifar100(everything),
         compared.reversed_by_relu(everything),
     )
@@ -73,7 +77,7 @@ battery = attacked.rows()
 # images, batches of 16). For every other cell: the command for max pooling and seed 0 (`--pool avg` and
 # `--seed 1` to `4` give the rest), and what one network costs, estimated from the recorded runs on the hardware named.
 
-# %%
+# %% tags=["hide-input"]
 grid = beside.grid(everything)
 HTML(page.table(grid, group=["data"]))
 
@@ -89,18 +93,18 @@ assert all("fetch cifar10dvs" in c or c == "complete" for c in grid.loc[grid["da
 # The adversary changes the coded tensor; gradients are taken in train mode, so BatchNorm uses the statistics of the
 # attacked batch and keeps them. Both radii, since a summary of the paper says 8/255 and the code 6/255.
 
-# %%
+# %% tags=["hide-input"]
 HTML(page.threat_model(acc, "spike", TRAIN))
 
 # %% [markdown]
 # (tables-sound)=
 # ## The same space, attacked in the mode that is measured
 
-# %%
+# %% tags=["hide-input"]
 HTML(page.threat_model(acc, "spike"))
 
 # %% [markdown]
-# The attack is stronger, as [](report-deviations) measures: it follows gradients of the function that is then evaluated. What the published protocol's two
+# The attack is stronger: it follows gradients of the function that is then evaluated. What the published protocol's two
 # habits do, one at a time, is in [](report-deviations).
 #
 # (tables-pixel)=
@@ -109,7 +113,7 @@ HTML(page.threat_model(acc, "spike"))
 # The adversary changes the image; it is then quantised and coded. Gradients pass through the code by BPDA. FGSM and
 # PGD-7 are the paper's attacks; what stronger ones leave is in [](ch-obfuscation).
 
-# %%
+# %% tags=["hide-input"]
 HTML(page.threat_model(acc, "pixel"))
 
 # %% [markdown]
@@ -120,7 +124,7 @@ HTML(page.threat_model(acc, "pixel"))
 paired = tables.contrast(acc[acc["eps"].isin([0, 8])])
 paired = paired[(paired["method"] != "fgsm")]
 
-# %% mystnb={"figure": {"name": "fig-tables-differences", "caption": "Accuracy with max minus accuracy with average pooling, clean (grey) and under PGD-7 at 8/255, per threat model. Filled: 95 % interval over seeds and images; hollow: fewer than three seeds, over the images alone. Right of zero: max pooling is better."}, "image": {"alt": "Three panels, one a threat model, a row a cell. Clean differences (grey) are the same in all. Under PGD most marks are a few points to the right of zero, several intervals contain zero."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-tables-differences", "caption": "Accuracy with max minus accuracy with average pooling, clean (grey) and under PGD-7 at 8/255, per threat model. Filled: 95 % interval over seeds and images; hollow: fewer than three seeds, over the images alone. Right of zero: max pooling is better."}, "image": {"alt": "Three panels, one a threat model, a row a cell. Clean differences (grey) are the same in all. Under PGD most marks are a few points to the right of zero, several intervals contain zero."}}
 figure = figures.differences(paired)
 used = acc[acc["run"].isin({r for runs in paired["runs"] for r in runs})]
 figure
@@ -128,8 +132,28 @@ figure
 # %% tags=["remove-input"]
 HTML(page.under(figure, "ch5-differences", page.origin(used)))
 
-# %%
+# %% tags=["hide-input"]
 HTML(tables.bullets(tables.readings(acc)))
+
+# %% [markdown]
+# (tables-length)=
+# ## Does it turn with length, or with width?
+#
+# The same differences over the length of training, as the paper claims them: above zero it is right. Networks of one width
+# and seed at several lengths are one training, recorded on the way.
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-tables-length", "caption": "What the paper claims of the two pools, over the length of training: max − average pooling under attack, average − max pooling on clean images, and average − max pooling of the share of non-zero gradient entries at the pool's input. SEW-ResNet-18 on CIFAR-10; a line a width. Filled: mean and 95 % interval; hollow: fewer than three seeds."}, "image": {"alt": "Four panels over epochs on a logarithmic axis, a line for each width. Where there are few trainings there are few marks."}}
+figure = scoped.figure(courses)
+figure
+
+# %% tags=["remove-input"]
+HTML(page.under(figure, "ch5-length"))
+
+# %% tags=["hide-input"]
+lengths = courses.assign(difference=[scoped.size(d.quantity, d.seeds, d.mean, d.half) for d in courses.itertuples()])
+shown = lengths.assign(runs=[page.short_links(r) for r in lengths["runs"]])
+columns = ["quantity", "width", "epochs", "difference", "seeds", "runs"]
+HTML(page.fold(page.table(shown[columns], raw=["runs"], group=["quantity"]), "the numbers of the figure"))
 
 # %% [markdown]
 # (tables-plane)=
@@ -138,11 +162,11 @@ HTML(tables.bullets(tables.readings(acc)))
 # A trade-off between the pools would be a line that climbs to the left: from average pooling's mark to max pooling's, less
 # accurate on clean images and more under attack.
 
-# %% mystnb={"figure": {"name": "fig-tables-plane", "caption": "Every network of this book on images: clean accuracy against accuracy under PGD-7 (last iterate) at 8/255, a column a threat model, axes of their own. A line joins the two pools of one cell and seed; hollow: ReLU in place of spikes."}, "image": {"alt": "Six panels. On CIFAR-10 most lines from average to max pooling rise to the right, some climb to the left; the hollow marks of ReLU networks lie far lower for max than for average pooling. On CIFAR-100 all marks lie below ten per cent, with lines in all directions."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-tables-plane", "caption": "Every network of this book on images: clean accuracy against accuracy under PGD-7 (last iterate) at 8/255, a column a threat model, axes of their own. A line joins the two pools of one cell and seed; hollow: ReLU in place of spikes."}, "image": {"alt": "Six panels. On CIFAR-10 most lines from average to max pooling rise to the right, some climb to the left; the hollow marks of ReLU networks lie far lower for max than for average pooling. On CIFAR-100 all marks lie below ten per cent, with lines in all directions."}}
 figure = figures.plane(everything)
 figure
 
-# %%
+# %% tags=["hide-input"]
 HTML(page.under(figure, "ch5-plane") + tables.bullets([figures.quadrants(everything, *key) for key in figures.SPACES]))
 
 # %%
@@ -166,10 +190,10 @@ if size is not None and len(alike):
 # "Sparse gradients generalise worse" is a statement about unseen images. So beside the clean accuracy stands the gap between
 # training images and test images, both measured in eval mode. ± here is over seeds alone, for these images.
 
-# %%
+# %% tags=["hide-input"]
 HTML(page.table(beside.generalisation(learned), page.origin(learned), group=["data", "network", "reading"]))
 
-# %% mystnb={"figure": {"name": "fig-tables-generalisation", "caption": "Test accuracy against the gap between training and test accuracy; a mark a network, size by width."}, "image": {"alt": "Marks of both pools mixed; gaps between minus one and a few points."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-tables-generalisation", "caption": "Test accuracy against the gap between training and test accuracy; a mark a network, size by width."}, "image": {"alt": "Marks of both pools mixed; gaps between minus one and a few points."}}
 figure = figures.generalisation(learned)
 figure
 
@@ -207,7 +231,7 @@ for title, rule in {
     rows.append(like[rule].assign(what=title, depth=like["label"].str.extract(r"(\d+)$")[0].astype(int)))
 by_depth = pd.concat(rows)
 
-# %% mystnb={"figure": {"name": "fig-tables-depth", "caption": "Accuracy against depth, clean and under PGD-7 in two threat models (a panel each, none shared); bars: 95 % Wilson interval over the images, one seed."}, "image": {"alt": "Three panels with depth 18, 34 and 50 on the horizontal axis where recorded; accuracies of both pools with their intervals."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-tables-depth", "caption": "Accuracy against depth, clean and under PGD-7 in two threat models (a panel each, none shared); bars: 95 % Wilson interval over the images, one seed."}, "image": {"alt": "Three panels with depth 18, 34 and 50 on the horizontal axis where recorded; accuracies of both pools with their intervals."}}
 figure = figures.depth(by_depth) if len(by_depth) else None
 figure
 
@@ -216,7 +240,7 @@ HTML(
     page.under(figure, "ch5-depth", page.origin(by_depth)) if figure else "<p>Missing: no network of this profile.</p>"
 )
 
-# %%
+# %% tags=["hide-input"]
 absent = [r for runs in sweep.values() for r in runs if r.name not in set(acc["run"])]
 missing = pd.DataFrame(
     [{"network": r.label, "pool": r.pool, "command": gaps.command(r), "cost": gaps.time_text(r)} for r in absent]
@@ -231,7 +255,7 @@ HTML(page.table(missing) if len(missing) else "<p>All three depths are recorded 
 # same profile again, seed 0, under PGD-7 at 8/255: SEW-ResNet, Spiking-ResNet and no skip at all, each with IF neurons and
 # with ReLU in their place.
 
-# %%
+# %% tags=["hide-input"]
 sort = tables.cell(Run.make("sweep"))
 alike = ["dataset", "width", "train_images", "epochs", "batch_size", "variant"]
 apart = everything[(everything[alike] == pd.Series({k: sort[k] for k in alike})).all(axis=1)]
@@ -242,7 +266,7 @@ in_pixels = together["threat model"].str.startswith("pixel")
 print("spike space")
 HTML(page.table(together[~in_pixels], page.origin(apart), group=["data", "network", "reading"]))
 
-# %%
+# %% tags=["hide-input"]
 print("pixel space")
 HTML(page.table(together[in_pixels], page.origin(apart), group=["data", "network", "reading"]))
 
@@ -277,7 +301,7 @@ HTML(findings.say(compared.reversed_by_relu(everything)))
 # strongest attacks leave, where they are recorded.
 
 
-# %%
+# %% tags=["hide-input"]
 def narrow(found):
     """The table without a column of its own for what is measured here, which its source says."""
     said = [f"{o}: {s}" if o != "reported" else s for o, s in zip(found["origin"], found["source"], strict=True)]
@@ -291,7 +315,7 @@ HTML(
     )
 )
 
-# %%
+# %% tags=["hide-input"]
 defended = beside.reported(everything, battery, "cifar100")
 used = acc[(acc["dataset"] == "cifar100") & (acc["space"] == "pixel")]
 HTML(
@@ -306,7 +330,7 @@ pgd = acc[(acc["space"] == "pixel") & (acc["method"] == "pgd") & (acc["eps"] == 
 clean = acc[acc["space"] == "clean"].set_index("run")["accuracy"]
 ours = pgd.assign(pgd=100 * pgd["accuracy"], clean=[100 * clean[r] for r in pgd["run"]])
 
-# %% mystnb={"figure": {"name": "fig-tables-defences", "caption": "Clean against PGD accuracy in pixel space at 8/255: reported by others (hollow) and measured here (filled, a mark a network). Networks, data splits and numbers of steps differ; the tables above say how."}, "image": {"alt": "Two panels, CIFAR-10 and CIFAR-100. Reported defences have a high clean accuracy; without adversarial training most lie near zero under PGD, with it well above. Networks measured here lie far to the left of them on CIFAR-10, and low."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-tables-defences", "caption": "Clean against PGD accuracy in pixel space at 8/255: reported by others (hollow) and measured here (filled, a mark a network). Networks, data splits and numbers of steps differ; the tables above say how."}, "image": {"alt": "Two panels, CIFAR-10 and CIFAR-100. Reported defences have a high clean accuracy; without adversarial training most lie near zero under PGD, with it well above. Networks measured here lie far to the left of them on CIFAR-10, and low."}}
 figure = figures.defences(beside.defences(), ours)
 figure
 

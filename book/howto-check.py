@@ -19,48 +19,54 @@
 #
 # ## Seconds: count a number again
 #
-# A record holds the answer to every image, so an accuracy can be counted anew. This one is in [](ch-tables): average pooling,
-# seed 0, under PGD-7 in spike space with gradients in eval mode.
+# A record holds the answer to every image, so an accuracy can be counted anew. This one is in [](tables-sound), in the row of
+# PGD-7 at 8/255 of the cell with five seeds: average pooling in spike space, gradients in eval mode, the mean over five networks.
 
 # %%
-from snnpaper import ledger
+from snnpaper import Run, ledger
 
-name = "cifar10-sew18-w16-avg-s0-47644b762c"
-record = ledger.read("robustness", name)["results"]
-(row,) = (
-    a
-    for a in record["attacks"]
-    if (a["space"], a["algorithm"], a["protocol"]) == ("spike", "PGD", "eval mode") and round(255 * a["eps"]) == 8
-)
-kept = ledger.unpack(row["correct"], record["n"])
-print(f"{kept.sum()} of {len(kept):,} images survive: {100 * kept.mean():.1f} %")
+names = [Run.make("cpu", pool="avg", seed=seed).name for seed in range(5)]
+kept = {}
+for name in names:
+    record = ledger.read("robustness", name)["results"]
+    (row,) = (
+        a
+        for a in record["attacks"]
+        if (a["space"], a["algorithm"], a["protocol"]) == ("spike", "PGD", "eval mode") and round(255 * a["eps"]) == 8
+    )
+    kept[name] = ledger.unpack(row["correct"], record["n"])
+    print(f"{name}: {kept[name].sum()} of {record['n']:,} images survive")
+print(f"mean: {100 * sum(k.mean() for k in kept.values()) / 5:.1f} %")
 
 # %% [markdown]
-# And one of [](ch-obfuscation): how many images the same network still classifies correctly under PGD-20 of which any iterate counts, at 8/255.
-# For each image the record has the index of the least radius that fools it; −1 is none, −2 wrong from the start.
+# And one of [](ch-obfuscation): what the same networks leave under PGD-20 of which any iterate counts, at 8/255. For each image the
+# record has the index of the least radius that fools it; −1 is none, −2 wrong from the start.
 
 # %%
-curve = ledger.read("curve", name)["results"]
-(threat,) = (t for t in curve["threats"] if (t["space"], t["algorithm"]) == ("spike", "PGD"))
-least = [f for f in threat["first"] if f != -2]
-standing = sum(f == -1 or threat["radii"][f] > 8 for f in least)
-print(f"{standing} of {curve['n']} images survive: {100 * standing / curve['n']:.1f} %")
+shares = []
+for name in names:
+    curve = ledger.read("curve", name)["results"]
+    (threat,) = (t for t in curve["threats"] if (t["space"], t["algorithm"]) == ("spike", "PGD"))
+    least = [f for f in threat["first"] if f != -2]
+    shares.append(sum(f == -1 or threat["radii"][f] > 8 for f in least) / curve["n"])
+print(f"mean: {100 * sum(shares) / 5:.1f} % of {curve['n']} images")
 
 # %% [markdown]
 # ## Minutes: compute a number again
 #
-# The network is in `zoo/`, and CIFAR-10 comes by `python -m snnpaper fetch cifar10`. Three lines load the network, attack the first 50
-# test images as the record's attack did, and compare with the first number of this page, answer by answer. (The random start follows a
+# The networks are in `zoo/`, and CIFAR-10 comes by `python -m snnpaper fetch cifar10`. Three lines load the first of them, attack
+# the first 50 test images as the record's attack did, and compare with its record, answer by answer. (The random start follows a
 # seed and the place of an image in its batch of 50.)
 
 # %% tags=["nbval-ignore-output"]
 from snnpaper import Attack, data, robust, zoo
 
 if data.available("cifar10"):
-    run, coded = zoo.load(name)
+    run, coded = zoo.load(names[0])
     again = robust(coded, data.load("cifar10")["test"].first(50), Attack(space="spike")).numpy()
-    agree = (again == kept[:50]).sum()
-    print(f"{agree} of 50 answers are the record's; {again.sum()} images survive here, {kept[:50].sum()} in the record")
+    stored = kept[names[0]][:50]
+    agree = (again == stored).sum()
+    print(f"{agree} of 50 answers are the record's; {again.sum()} images survive here, {stored.sum()} in the record")
     assert agree >= 48  # another processor rounds otherwise, and an image at the edge may turn
 else:
     print("CIFAR-10 is not on this machine: python -m snnpaper fetch cifar10")
@@ -80,15 +86,15 @@ else:
 # %%
 from pathlib import Path
 
+from snnpaper import cost
 from snnpaper.config import Run
 from snnpaper.report import gaps
 
 small = ledger.read_file(Path("../tests/records/train/digits-sew18-w8-max-s0-2c68e5e2aa.json"))
-for trained in (small, ledger.read("train", name)):
+for trained in (small, ledger.read("train", names[0])):
     print(gaps.command(Run.from_dict(trained["config"])))
-    print(
-        f"    test accuracy {100 * trained['results']['test_accuracy']:.1f} %, in {trained['provenance']['wall_seconds'] / 60:.0f} min there"
-    )
+    took = cost.duration(trained["provenance"]["wall_seconds"])
+    print(f"    test accuracy {100 * trained['results']['test_accuracy']:.1f} %, in {took} there")
 
 # %% [markdown]
 # A training repeated on one machine with the same number of threads is the same bit for bit. With another number of threads, or on
@@ -97,14 +103,19 @@ for trained in (small, ledger.read("train", name)):
 #
 # ## What is tried on the code
 #
-# | what | command | time |
-# |---|---|---|
-# | wrong input: each ends in one error that says what is allowed | `pytest tests/test_bad_input.py tests/test_files.py` | a minute |
-# | work that is killed at any moment ends as undisturbed work | `pytest -m "" tests/test_resume.py tests/test_kept.py` | half an hour |
-# | faults put into the code one at a time: the tests notice | `python tests/mutants.py` | half an hour |
-# | a campaign of small cells, killed again and again | `python tests/soak.py` | ten minutes |
-# | every test, every page against its stored output | `make test-all` | hours |
-#
+# Each suite is one command; what it found when it last ran is recorded (minutes are of a machine with other work beside it). All of
+# them in turn, about an hour: `python tests/suites.py`. The whole tests, slow ones included: `make test-all`, hours.
+
+# %% tags=["hide-input"]
+from IPython.display import HTML
+
+from snnpaper.report import page, suites
+
+ran = suites.newest()
+assert not suites.failed(ran), suites.failed(ran)
+HTML(page.table(suites.outcomes(ran)))
+
+# %% [markdown]
 # The faults, by part of the package:
 
 # %%

@@ -30,7 +30,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from snnpaper import ledger
-from snnpaper.report import plots, speed
+from snnpaper.report import page, plots, speed
 
 plots.use_style()
 record = speed.newest("cpu")
@@ -38,14 +38,14 @@ p = record["provenance"]
 print(f"{p['hardware']['cpu']}, {p['hardware']['threads']} threads, torch {p['packages']['torch']}, {p['date']}")
 print(f"medians of {record['config']['rounds']} rounds (attacks: half as many); record {record['name']}")
 
-# %%
+# %% tags=["hide-input"]
 table = speed.compared(record)
 named = table.rename(columns={"batch_size": "batch", "what": "task"})
 speeds = ["plain", "ours", "ours, early exit"]
-HTML(named[["width", "batch", "task", *speeds]].round(1).to_html(index=False, na_rep=""))
+HTML(page.table(named[["width", "batch", "task", *speeds]].round(1)))
 
-# %%
-HTML(named.drop(columns=speeds).round(2).to_html(index=False, na_rep=""))
+# %% tags=["hide-input"]
+HTML(page.table(named.drop(columns=speeds).round(2)))
 
 # %% [markdown]
 # First images a second, then ratios. The floor is taken twice. On 32 x 32 images the last layers see maps of one or
@@ -54,7 +54,7 @@ HTML(named.drop(columns=speeds).round(2).to_html(index=False, na_rep=""))
 # written, and as the plain implementation computes them. For a training step the first is the stricter measure, and the goals below are
 # held to both.
 
-# %%
+# %% tags=["hide-input"]
 train, attack = (table[table["what"] == w].set_index(["width", "batch_size"]) for w in ("train step", "PGD-7"))
 strict, written = "time over the floor's", "over the floor with every tap"
 goals = pd.DataFrame([
@@ -67,7 +67,7 @@ goals = pd.DataFrame([
 within = (goals["worst measured"] <= goals["limit"]) == goals["goal"].str.startswith("train")
 goals["reached"] = within.map({True: "yes", False: "no"})
 print(f"largest quartile range: {100 * speed.spread(record):.0f} % of its median")
-HTML(goals.drop(columns="limit").round(2).to_html(index=False))
+HTML(page.table(goals.drop(columns="limit").round(2)))
 
 # %% [markdown]
 # Early exit asks another question than the published PGD (does *any* iterate fool, not: does the last one), so the
@@ -76,9 +76,9 @@ HTML(goals.drop(columns="limit").round(2).to_html(index=False))
 #
 # ## Where a step goes
 
-# %%
+# %% tags=["hide-input"]
 shares = speed.profiles(record)
-HTML((100 * shares).round(0).astype(int).astype(str).add(" %").to_html())
+HTML(page.table((100 * shares).round(0).astype(int).astype(str).add(" %").rename_axis("step").reset_index()))
 
 # %%
 assert (shares.sum(axis=1) - 1).abs().max() < 1e-6
@@ -95,9 +95,9 @@ assert (shares["convolution"] > 0.4).all() and (shares["BatchNorm and neuron"] <
 #
 # Time relative to ours, when one thing is changed back (or added). Above 1: ours is faster.
 
-# %%
+# %% tags=["hide-input"]
 tried = speed.variants(record)
-HTML(tried.round(2).to_html(na_rep=""))
+HTML(page.table(tried.round(2).reset_index()))
 
 # %%
 moved = record["results"]["differing_spikes"]
@@ -124,10 +124,10 @@ for width, share in sorted(moved.items(), key=lambda x: int(x[0])):
 points = speed.costs(record)
 speed.cost_figure(points)
 
-# %%
+# %% tags=["hide-input"]
 line = points[points["axis"] == "T"].set_index("value")
 assert line["ms"].is_monotonic_increasing and line["mib"].is_monotonic_increasing
-HTML(points.round(2).to_html(index=False))
+HTML(page.table(points.round(2)))
 
 # %% [markdown]
 # Memory is what a step adds to a process that has loaded torch; a fixed part of it, the libraries' own buffers, is

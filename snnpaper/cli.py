@@ -143,7 +143,7 @@ def _add_audit(parser: argparse.ArgumentParser) -> None:
     add("--weights", help="its weights: safetensors, or a state dict that torch reads with weights_only")
     add("--data", help="a data set by name, an .npz with x and y, or a folder with one folder of pictures a class")
     add("--eps", default="8/255", help="L-infinity radius on the scale of [0,1], such as 8/255; default %(default)s")
-    add("--n", type=int, default=200, help="images, the first of the data; default %(default)s")
+    add("--n", type=int, help="images, the first of the data; default 200, or all where there are fewer")
     add("--steps", type=int, help="repeat each image for so many steps, where the spiking network does not")
     add(
         "--mean",

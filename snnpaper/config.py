@@ -48,6 +48,7 @@ ALLOWED: dict[str, tuple] = {
     "coding": ("phase", "weighted_phase", "rate", "latency", "direct", "frames"),
     "surrogate": ("atan", "sigmoid", "rectangular", "triangular"),
     "precision": ("fp32", "bf16"),
+    "norm": ("batch", "none"),
 }
 _NAMED: dict[str, Any] = {"pool": pools, "defence": defences}  # names that may carry a number, each with its table
 # Smallest and largest value accepted; the upper ends catch typing errors, not ambitions.
@@ -81,7 +82,7 @@ class Run:
     `count_include_pad` matters for average pooling only and follows the published code, which leaves torch's
     default; pool "avg/nopad" is the same as "avg" without it, and that is how a run holds it. A data set of events
     has frames and needs no code: there "phase", the default, becomes "frames", and T is the number of frames.
-    `defence` is a name of `nets.defences`.
+    `defence` is a name of `nets.defences`. `norm` "none" leaves BatchNorm out and gives convolutions a bias.
     """
 
     dataset: str = "cifar10"
@@ -103,6 +104,7 @@ class Run:
     seed: int = 0
     precision: str = "fp32"
     defence: str = "none"
+    norm: str = "batch"
 
     def __post_init__(self) -> None:
         f: Any

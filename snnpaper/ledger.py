@@ -1,6 +1,6 @@
 """The ledger: one small JSON per finished piece of work, append-only, with all it follows from.
 
-results/<kind>/<run name>.json. Kinds: train, failed, those of `snnpaper.measure`; and speed, by device and time. Every
+results/<kind>/<run name>.json. Kinds: train, failed, those of `snnpaper.measure`; and by time speed and suites. Every
 table and figure of the book is a pure function of these files.
 """
 
@@ -35,6 +35,7 @@ _PACKAGES = (
 )  # fmt: skip
 _REQUIRED = {"kind": str, "name": str, "config": dict, "scale": str, "results": dict, "provenance": dict}
 _FIELDS = ", ".join(f"{name} ({form.__name__})" for name, form in _REQUIRED.items())
+OF_NO_RUN = ("speed", "suites")  # kinds that are named by the time they were made
 _NAME = re.compile(r"\w[\w.-]*")  # of a record's file; what sync tools and file managers add is of another form
 
 
@@ -85,13 +86,22 @@ def append(kind: str, run: Run, results: dict[str, Any], seconds: float, arrays=
         "provenance": provenance() | origin | {"wall_seconds": round(seconds, 1)},
     }
     try:
-        text = json.dumps(record, indent=1, allow_nan=False)
+        text = told(record)
     except (ValueError, TypeError) as err:
         raise LedgerError(f"{kind}/{target.name} is no JSON: {err}") from None
     if packed is not None:  # first, so that a record never lacks its arrays
         files.write(target.with_suffix(".npz"), packed)
-    put(target, text + "\n")
+    put(target, text)
     return target
+
+
+def told(record: dict[str, Any]) -> str:
+    """The text of a record's file: JSON to be read, each innermost list or object on a line of its own.
+
+    Raises ValueError or TypeError for what JSON has not.
+    """
+    text = json.dumps(record, indent=1, allow_nan=False) + "\n"
+    return re.sub(r"[\[{][^\[\]{}]*[\]}]", lambda inner: re.sub(r"\n\s*", " ", inner.group()), text)
 
 
 def put(target: Path, text: str) -> None:
@@ -126,7 +136,7 @@ def read_file(file: Path) -> dict[str, Any]:
         raise LedgerError(f"{kind}/{file.name}: {', '.join(wrong)} has another form; allowed: {_FIELDS}")
     if (record["kind"], record["name"]) != (kind, name):
         raise Stranger(f"{kind}/{file.name} is a copy: it holds the {record['kind']} record of {record['name']}")
-    if kind != "speed":
+    if kind not in OF_NO_RUN:
         try:
             meant = Run.from_dict(record["config"]).name
         except (ValueError, TypeError) as err:

@@ -22,6 +22,7 @@ import torch
 
 from snnpaper import files, ledger, measure
 from snnpaper import train as training
+from snnpaper.attacks import strong
 from snnpaper.config import Run, home
 from snnpaper.measure import experiment
 from snnpaper.nets import data
@@ -34,7 +35,8 @@ KILLS = 20
 SMALL: dict[str, dict] = {
     "robustness": {"images": 16, "radii": (8,)},
     "sparsity": {"images": 8, "weight_images": 2},
-    "attacks": {"images": 40, "batteries": (("spike", 8, False),), "checked": 40, "outsider_steps": 1},
+    "attacks": {"images": 40, "batteries": (("pixel", 8, False),), "checked": 40, "outsider_steps": 1},
+    "stronger": {"images": 12, "budgets": (1, 2)},
     "curve": {"images": 8, "levels": (1, 8), "fine": (1, 8), "flips": (1, 64), "steps": 3},
     "backwards": {"images": 6, "radii": (1, 8), "levels": (1,), "steps": 3},
     "events": {"images": 4, "counts": (1,), "fine": (1,), "budgets": (8, 64), "worst": (64,), "steps": 3},
@@ -134,11 +136,15 @@ def train() -> dict:
 
 def kind(name: str) -> dict:
     """One kind of record: undisturbed, and killed at three random events."""
+    strong.LONG = strong.MIXED = strong.LEVELS = 3
+    strong.USUAL = {"steps": 3, "queries": 20}
     run, moments, kills = FEW if name == "events" else RUN, random.Random(name), collections.Counter[str]()
     ends, total = [], 0
     for place in ("whole", "killed"):
         at_home(place)
         assert lived(lambda: experiment.train_stage(run, progress=False))[0]
+        if name == "stronger":  # it goes on from the worst case of this record
+            assert lived(lambda: measure.make("attacks", run, **SMALL["attacks"]))[0]
         if place == "killed":
             for _ in range(3):
                 ended, sorts = lived(lambda: measure.make(name, run, **SMALL[name]), moments.randint(1, total), True)

@@ -9,9 +9,10 @@ import pytest
 
 from snnpaper import ledger
 from snnpaper.attacks.standard import TRAIN
-from snnpaper.report import answer, findings, tables
+from snnpaper.report import answer, findings, standing, tables
 from snnpaper.report.attacks import tables as attacked
-from snnpaper.report.findings import attacks, gradients, pools, reports
+from snnpaper.report.design import matrix
+from snnpaper.report.findings import attacks, gradients, length, pools, reports
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -126,3 +127,23 @@ def test_the_report_says_so_when_something_is_decided():
     assert reports.undecided(rows).holds
     assert not reports.undecided(rows.assign(verdict=["held", ""])).holds
     assert reports.verdicts_only(rows["verdict"]) == ["", ""]
+
+
+def test_longer_training_is_compared_within_the_same_seeds(acc):
+    found = length.longer(acc)
+    assert found.holds and "(the same 1 seed at each length)" in found.text
+    swapped = acc.assign(pool=acc["pool"].replace({"max": "avg", "avg": "max"}))
+    assert not length.longer(swapped).holds
+    with pytest.raises(ledger.LedgerError, match="lacks robustness records"):
+        length.longer(acc[acc["epochs"] <= 4])
+
+
+def test_a_lead_after_longer_training_must_stand_and_be_its_own_gradient_s():
+    stand = standing.standing(matrix.attacks(answer.LONG))
+    assert length.stands(stand).holds and length.through(stand).holds
+
+    def renamed(**names):
+        return stand.assign(training=stand["training"].replace(names))
+
+    assert not length.stands(renamed(max="avg", avg="max")).holds
+    assert not length.through(stand.replace({"training": {"max": "max/avg", "max/avg": "max"}})).holds

@@ -81,6 +81,27 @@ WRONG = [
     ({"model": "resnet"}, "model is of type str; allowed: a module or a function"),
     ({"strength": "huge"}, "strength is 'huge'; allowed: quick, full"),
     ({"budget_minutes": 0}, "budget_minutes is 0; allowed"),
+    ({"budget_minutes": math.nan}, "budget_minutes is nan; allowed"),
+    ({"budget_minutes": "5"}, "budget_minutes is '5'; allowed"),
+    ({"seed": -1}, "seed is -1; allowed: 0 to 2147483647"),
+    ({"seed": "a"}, "seed is 'a'; allowed"),
+    ({"seed": 2**64}, "seed is 18446744073709551616; allowed"),
+    ({"out": "/dev/null"}, "out is /dev/null, which is no folder"),
+    ({"logits": 0}, "logits is 0; allowed: a function"),
+    ({"reset": 1}, "reset is 1; allowed: a function"),
+    ({"model": Flat}, r"the model is the class Flat; allowed"),
+    ({"eps": None}, "eps is None; allowed"),
+    ({"eps": "eight"}, "eps is eight; allowed"),
+    ({"x": list(X)}, "images are of type list; allowed"),
+    ({"x": X.to(torch.complex64)}, "images are complex or sparse; allowed"),
+    ({"y": [None] * N}, "labels are a list of no plain numbers; allowed"),
+    ({"y": ["cat"] * N}, "labels are a list of no plain numbers; allowed"),
+    ({"y": [[0], [1, 2]] * (N // 2)}, "labels are a list of no plain numbers; allowed"),
+    ({"x": X, "scale": "255"}, "scale is '255'; allowed"),
+    ({"mean": "a", "std": "b"}, "mean is a; allowed: one number"),
+    (as_(lambda z: None), r"the model returns NoneType; allowed: logits.*return\?"),
+    (as_(lambda z: {"logits": z}), r"the model returns dict \('logits'\); allowed: logits.*out\['logits'\]"),
+    (as_(lambda z: z.detach().numpy()), "the model returns ndarray; allowed: logits"),
     ({"mean": 0.5}, "mean and std belong together"),
     ({"mean": [0.5, 0.5], "std": [1.0, 1.0]}, r"mean is .*; allowed: one number or one a channel \(3\)"),
     ({"mean": 0.5, "std": 0.0}, "std is 0.0; allowed: .* more than 0"),
@@ -125,6 +146,11 @@ FORMS = {
     "float64 images": {"x": X.double()},
     "float64 model": {"model": Scaled(1.0).double()},
     "bfloat16 model": {"model": Scaled(1.0).bfloat16()},
+    "bfloat16 images": {"x": X.bfloat16()},
+    "images that need a gradient": {"x": X.clone().requires_grad_()},
+    "a model that writes on its input": {"model": lambda x: Flat()(x.sub_(0.1))},
+    "memory of [N,H,W,C]": {"model": lambda x: Flat()(x.view(len(x), -1)),
+                            "x": X.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)},
     "weights that are buffers": {"model": Scaled(1.0)},
     "a function": {"model": lambda x: Flat()(x)},
     "labels int32": {"y": Y.int()},
@@ -152,7 +178,7 @@ FORMS = {
 @pytest.mark.parametrize("name", FORMS)
 def test_models_and_images_are_taken_as_people_have_them(name, cheap):
     found, plain = audit(**FORMS[name]), audit()
-    low = {"bfloat16 model": 3, "uint8": 1}.get(name, 0)  # images at the edge, which rounding moves
+    low = {"bfloat16 model": 3, "bfloat16 images": 3, "uint8": 1}.get(name, 0)  # images at the edge
     for part in ("clean", "robust"):
         assert abs(found[part]["correct"] - plain[part]["correct"]) <= low
     assert 3 <= plain["robust"]["correct"] <= N - 4

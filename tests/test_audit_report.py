@@ -96,6 +96,16 @@ def test_an_audit_in_two_goes_equals_one(tmp_path, monkeypatch):
     assert "FGSM" in computed  # other settings, other parts
 
 
+def test_a_damaged_part_is_named_and_the_rest_is_kept(tmp_path):
+    whole = audit(out=tmp_path)
+    part = sorted(tmp_path.glob("parts-*/*.pt"))[3]
+    part.write_bytes(part.read_bytes()[:100])
+    with pytest.raises(RuntimeError, match=f"{part.name} is damaged.*delete it"):
+        audit(out=tmp_path)
+    part.unlink()
+    assert but_times(audit(out=tmp_path)) == but_times(whole)
+
+
 def test_time_that_runs_out_is_said_and_voids_the_number(monkeypatch, tmp_path):
     clock = [0.0]
 
@@ -146,6 +156,7 @@ def test_the_command_line(tmp_path, monkeypatch, capsys):
         (["mine", "--data", "d.npz"], "allowed: package.module:function"),
         (["nowhere:make", "--data", "d.npz"], "there is no module nowhere"),
         (["json:nothing", "--data", "d.npz"], "json has no function nothing"),
+        (["lacking:make", "--data", "d.npz"], "lacking needs no_such_library, which is not installed"),
         (["torch.nn:Identity", "--weights", "no.pt", "--data", "d.npz"], "there is no file no.pt"),
         (
             ["torch.nn:Identity", "--weights", "code.pt", "--data", "d.npz"],
@@ -166,6 +177,7 @@ def test_wrong_words_on_the_command_line(tmp_path, monkeypatch, capsys, words, m
     torch.save(make().state_dict(), "w.pt")
     torch.save(make(), "code.pt")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "lacking.py").write_text("import no_such_library")
     with pytest.raises(SystemExit) as left:
         main(["audit", *words])
     err = capsys.readouterr().err

@@ -14,6 +14,7 @@ from snnpaper.attacks.gradients import Backward
 from snnpaper.attacks.standard import TRAIN, Attack, robust
 from snnpaper.cli import main
 from snnpaper.config import Run
+from snnpaper.measure.attacks import attacks
 from snnpaper.nets import coding, data, pools
 from snnpaper.nets.coded import CodedNet
 from snnpaper.nets.data import Images
@@ -98,7 +99,8 @@ CALLS = {
         lambda: measure.make("untrained", Run.make("demo"), images=0),
         lambda: measure.make("untrained", Run.make("demo"), images=-5),
         lambda: measure.make("untrained", Run.make("demo"), images="all"),
-        lambda: measure.make("curve", Run.make("demo")),
+        lambda: measure.make("curve", Run.make("demo")), 
+        lambda: attacks(None, None, (("spike", 8, False),), 8, 1, {}, None, False),
     ],
     "workers": [lambda: share(0, 1), lambda: share(2, 1), lambda: campaign.run(together=0),
                 lambda: campaign.run(budget_minutes=-1), lambda: campaign.run(budget_minutes=NAN),

@@ -74,7 +74,7 @@ def test_the_grid_says_what_is_complete_and_what_it_costs(recorded):
     assert done["cost"] == "complete" and done["seeds at paper scale"] == "max 5, avg 5"
     assert done["below it, indicative"] == "width 16, 4 epochs: max 1, avg 0"
     assert "--arch resnet50" in grid.loc[("CIFAR-100", "SEW-ResNet-50"), "command"]
-    assert grid.loc[("CIFAR10-DVS", "SEW-ResNet-18"), "cost"].endswith("snnpaper fetch cifar10dvs`")
+    assert grid.loc[("CIFAR10-DVS", "SEW-ResNet-18"), "cost"].endswith("snnpaper fetch cifar10dvs")
 
 
 def test_generalisation_is_paired_by_seed():

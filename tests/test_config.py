@@ -14,7 +14,7 @@ def test_defaults_are_the_published_setting_and_never_change():
         "dataset": "cifar10", "arch": "resnet18", "skip": "sew", "neuron": "IF", "width": 64, "pool": "max",
         "count_include_pad": True, "coding": "phase", "T": 10, "surrogate": "atan", "alpha": 2.0, "epochs": 100,
         "batch_size": 16, "lr": 1e-3, "weight_decay": 1e-3, "train_images": 0, "seed": 0, "precision": "fp32",
-            "defence": "none",
+        "defence": "none", "norm": "batch",
     }  # fmt: skip
     assert Run().hash == "44136fa355"
     assert (
@@ -57,7 +57,7 @@ def test_none_means_as_the_profile_says_and_equal_values_are_one_run():
 def test_every_field_changes_the_hash():
     other = {"dataset": "digits", "arch": "resnet34", "skip": "none", "neuron": "ReLU", "pool": "avg",
              "count_include_pad": False, "coding": "rate", "surrogate": "sigmoid", "precision": "bf16",
-             "defence": "pgd:4"}  # fmt: skip
+             "defence": "pgd:4", "norm": "none"}  # fmt: skip
     hashes = {Run().hash}
     for f in dataclasses.fields(Run):
         value = other.get(f.name, f.default + 1 if f.type == "int" else f.default)

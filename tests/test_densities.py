@@ -203,8 +203,7 @@ def test_costs_scale_with_work_and_absent_data_says_so():
     assert "no run is recorded" in gaps.time_text(run)
     gone = gaps.missing("cifar10dvs", arch="resnet34")
     assert (
-        gone["cost"].endswith("snnpaper fetch cifar10dvs`")
-        and "--dataset cifar10dvs --arch resnet34" in gone["command"]
+        gone["cost"].endswith("snnpaper fetch cifar10dvs") and "--dataset cifar10dvs --arch resnet34" in gone["command"]
     )
 
 

@@ -25,9 +25,9 @@ def gradients(net, x, y):
     return {"logits": logits.detach(), "input": grads[0]} | dict(zip(names, grads[1:], strict=True))
 
 
-def pair(skip="sew", neuron="IF", pool="max", arch="resnet18", training=True):
+def pair(skip="sew", neuron="IF", pool="max", arch="resnet18", training=True, norm="batch"):
     """The fast and the plain network of one run, in double precision so that no spike sits on an edge."""
-    run = Run.make("demo", width=4, skip=skip, neuron=neuron, pool=pool, arch=arch)
+    run = Run.make("demo", width=4, skip=skip, neuron=neuron, pool=pool, arch=arch, norm=norm)
     fast, plain = (build(run, engine).double().train(training) for engine in models.ENGINES)
     plain.load_state_dict(fast.state_dict())
     return fast, plain
@@ -46,6 +46,17 @@ def test_fast_equals_plain(skip, pool, neuron, training):
     fast, plain = pair(skip, neuron, pool, training=training)
     a, b = gradients(fast, *spikes()), gradients(plain, *spikes())
     assert b["input"].abs().max() > 0
+    for name in b:
+        torch.testing.assert_close(a[name], b[name], rtol=1e-9, atol=1e-11, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize("skip", ["sew", "spiking"])
+@pytest.mark.parametrize("neuron", ["IF", "ReLU"])
+def test_fast_equals_plain_without_normalisation(skip, neuron):
+    fast, plain = pair(skip, neuron, norm="none")
+    assert not any("bn" in name for name, _ in fast.named_parameters()) and fast.conv1.bias.abs().max() > 0
+    a, b = gradients(fast, *spikes()), gradients(plain, *spikes())
+    assert b["input"].abs().max() > 0 and b["conv1.bias"].abs().max() > 0
     for name in b:
         torch.testing.assert_close(a[name], b[name], rtol=1e-9, atol=1e-11, msg=lambda m, n=name: f"{n}: {m}")
 

@@ -232,7 +232,8 @@ def test_without_records_every_table_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
     rows = tables.rows()
     assert "Not recorded yet" in tables.shown(tables.per_attack(rows, "pixel", 1), "attacks")
-    assert tables.answer(tables.advantage(rows)) == ["No battery has records of both pools yet: nothing can be said."]
+    assert tables.advantage_text(tables.advantage(rows)).empty
+    assert tables.curves_text(tables.advantage_on_curves(tables.curves())).empty
     none = mechanism.images("bit flips")
     assert none.empty and mechanism.weak(mechanism.variation(none)) == {}
     assert tables.setting(rows) == largest() == ""
@@ -263,7 +264,26 @@ def test_the_advantage_is_paired_and_the_answer_follows_from_it():
     worst = battery([0, 0, 0, 0] * many, [0, 0, 0, 0] * many, tables.WORST)
     found = tables.advantage(pd.DataFrame([*plain, *worst]))
     assert found.set_index("attack")["difference"].to_dict() == {tables.PLAIN["pixel"]: 0.5, tables.WORST: 0.0}
-    (sentence,) = tables.answer(found)
-    assert "75.0 % (max) and 25.0 %" in sentence and "below chance for both pools" in sentence
-    worst = battery([1, 1, 1, 0] * many, [1, 0, 0, 0] * many, tables.WORST)
-    assert "max pooling is ahead, indicative" in tables.answer(tables.advantage(pd.DataFrame([*plain, *worst])))[0]
+    shown = tables.advantage_text(found).set_index("attack")
+    assert shown.loc[tables.PLAIN["pixel"], ["max", "avg", "reading"]].to_list() == [
+        "75.0", "25.0", "max pooling is ahead, indicative",
+    ]  # fmt: skip
+    assert shown.loc[tables.WORST, "reading"] == "below chance for both pools"
+    same = battery([1, 1, 1, 0] * many, [1, 1, 1, 0] * many, tables.WORST)
+    assert tables.advantage_text(tables.advantage(pd.DataFrame(same)))["reading"].to_list() == [
+        "no difference can be told"
+    ]
+
+
+def test_differences_on_the_curves_name_threat_model_attack_and_radius():
+    rows = [
+        {"pool": pool, "seed": seed, "run": f"{pool}{seed}", "threat": threat, "radius": radius, "n": 4}
+        | {"correct": np.ones(4, bool)}
+        for pool in ("max", "avg")
+        for seed in (0, 1)
+        for threat, radius in tables.ASKED
+    ]
+    shown = tables.curves_text(tables.advantage_on_curves(pd.DataFrame(rows)))
+    assert len(shown) == len(tables.ASKED) and list(shown["space"].unique()) == ["pixel", "spike", "bit flips"]
+    assert shown["attack"].iloc[0] == "PGD-20 (any iterate), weighted BPDA" and shown["eps"].iloc[0] == "1/255"
+    assert shown["attack"].iloc[-1] == "guided by the gradient" and shown["eps"].iloc[-1] == "32 flips"

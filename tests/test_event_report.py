@@ -1,5 +1,8 @@
 """Chapter 8's tables and figures, from records whose truth is known."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,12 +12,14 @@ from snnpaper.config import Run
 from snnpaper.nets.events import Events
 from snnpaper.report import tables as shared
 from snnpaper.report.attacks.tables import WORST
+from snnpaper.report.comparison import deviations
 from snnpaper.report.events import figures, tables
 from snnpaper.report.findings import check
 from snnpaper.report.findings import events as said
 from snnpaper.report.trail import densities
 
 N = 40
+IMAGE = Run.make("cpu")
 SEEDS = 5
 RADII = {"counts": (1, 2), "frames": (0.05, 0.1), "events": (8, 32, 256)}
 
@@ -118,6 +123,17 @@ def test_other_pages_see_no_network_on_events_of_our_own_and_no_cost_of_theirs(r
         assert taken == [seconds / cost.work(run)]
     (taken,) = cost.rates(event, made[:1])[1].values()  # better than nothing
     assert taken == [100.0 / cost.work(image)]
+
+
+def test_a_reader_s_network_on_events_has_no_code_to_retrain_otherwise(recorded):
+    """Chapter 3 with `-p dataset nmnist` records a network that chapter 10 meets beside those on images."""
+    kept = json.loads((Path(__file__).parents[1] / "results/robustness" / f"{IMAGE.name}.json").read_text("utf-8"))
+    before = len(deviations.effects())
+    ledger.append("robustness", tables.SHOWN["nmnist"], kept["results"], 1.0)
+    assert len(deviations.effects()) == before
+    ledger.append("robustness", IMAGE, kept["results"], 1.0)
+    ledger.append("robustness", IMAGE.but(weight_decay=0.0), kept["results"], 1.0)
+    assert (deviations.effects()["key"] == "decay").sum() == 2  # clean and under attack, of the images alone
 
 
 def test_every_figure_is_drawn(recorded):

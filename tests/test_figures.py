@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 
 from snnpaper.attacks.standard import EVAL, TRAIN
 from snnpaper.config import Run
-from snnpaper.report import tables
+from snnpaper.nets import pools
+from snnpaper.report import plots, tables
 from snnpaper.report.comparison import figures as comparison
 from snnpaper.report.trail import figures as trail
 
@@ -96,3 +98,15 @@ def test_depth_and_defences_draw_what_is_recorded():
     (ax,) = comparison.defences(reported, ours).axes
     assert drawn(ax, "reported, adversarially trained") == [20.0]
     assert drawn(ax, "measured here, average pooling") == [5.0]
+
+
+def contrast_on_white(colour):
+    """WCAG's contrast ratio of a colour with white."""
+    linear = [v / 12.92 if v <= 0.03928 else ((v + 0.055) / 1.055) ** 2.4 for v in to_rgb(colour)]
+    return 1.05 / (np.dot([0.2126, 0.7152, 0.0722], linear) + 0.05)
+
+
+def test_marks_stand_out_from_the_ground():
+    assert contrast_on_white("white") == pytest.approx(1) and contrast_on_white("black") == pytest.approx(21)
+    for colour in [*plots.COLOURS, *(entry.colour for entry in pools.TABLE.values() if entry.colour)]:
+        assert contrast_on_white(colour) >= 3, colour

@@ -177,7 +177,13 @@ def test_what_a_kill_left_after_a_record_is_put_right(home):
     card.unlink()
     longer = Kept("robustness", TINY, {})
     longer("a", dict)
-    experiment.tidy(TINY)
+    claims = [home / "runs" / f"{name}.claim" for name in (f"{TINY.name}.sparsity", TINY.course.name)]
+    for left in claims:
+        left.touch()  # of a killed process: nobody holds its lock
+    with claim(f"{TINY.name}.robustness") as mine:
+        experiment.tidy(TINY)
+        assert mine and not any(left.exists() for left in claims)
+        assert (home / "runs" / f"{TINY.name}.robustness.claim").exists()
     assert card.read_text() == told and [p for p in (home / "runs").iterdir()] == [longer.folder]
     experiment.train_stage(TINY.but(epochs=2), progress=False, goes_on=True)
     experiment.tidy(TINY)  # the longer training's checkpoint is not the shorter's to delete

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from suites import SUITES
 
 from snnpaper import config
 from snnpaper.nets import pools
+from snnpaper.report import suites
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
 NAMES = ("max", "avg", "max/ties", "max/silent", "max/avg", "avg/max", "mixed:0.25", "softmax:0.5", "topk:3",
@@ -55,5 +57,10 @@ def test_a_chapter_s_parameter_is_refused_with_what_is_allowed(name):
 
 def test_what_the_page_of_checks_asks_for_is_there():
     text = (BOOK / "howto-check.py").read_text(encoding="utf-8")
-    named = set(re.findall(r"(?<!\.\./)tests/[\w/-]+\.\w+", text))
-    assert len(named) >= 6 and all((BOOK.parent / name).exists() for name in named)
+    named = set(re.findall(r"(?<!\.\./)tests/[\w/-]+\.\w+", text)) | {
+        name for _, command, _ in SUITES.values() for name in command.split() if name.startswith("tests/")
+    }
+    assert len(named) >= 10 and all((BOOK.parent / name).exists() for name in named)
+    shown = {record["config"]["suite"] for record in suites.newest()}
+    assert shown == SUITES.keys(), "a suite has no record: python tests/suites.py"
+    assert all(record["results"]["status"] == 0 for record in suites.newest())

@@ -17,7 +17,7 @@ MAY = {
     # the chain
     "nets": {"config", "bars"},
     "attacks": {"nets", "bars"},
-    "auditing": {"nets", "attacks", "stats", "bars"},
+    "auditing": {"nets", "attacks", "stats", "bars", "files"},
     "theory": {"nets"},
     "measure": {*SHARED, "zoo", "nets", "attacks", "auditing", "theory", "train", "sparsity", "workers", "bars"},
     "report": {*SHARED, "zoo", "nets", "attacks", "auditing", "theory", "measure", "sparsity", "cost"},

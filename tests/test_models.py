@@ -104,7 +104,7 @@ def test_max_pool_routes_ties_to_the_first_element_in_both_memory_layouts():
 
 
 @pytest.mark.parametrize(
-    "choice", [{"neuron": "relu"}, {"skip": "sewing"}, {"arch": "resnet101"}, {"precision": "fp16"}]
+    "choice", [{"neuron": "relu"}, {"skip": "sewing"}, {"arch": "resnet101"}, {"precision": "fp16"}, {"norm": "layer"}]
 )
 def test_an_unknown_choice_is_named(choice):
     ((name, value),) = choice.items()

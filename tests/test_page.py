@@ -132,3 +132,7 @@ def test_one_value_or_one_record_changes_the_verdict_on_the_built_page(book):
     assert verdict_on_the_page(book) == verdicts.OTHER_SIZE
     at_paper_scale(gain=-3.0)
     assert verdict_on_the_page(book) == verdicts.NOT_HELD
+
+
+def test_a_table_without_rows_says_so():
+    assert page.table(pd.DataFrame(columns=["a"]), "BELOW") == "<p>No rows yet: nothing recorded gives one.</p>BELOW"

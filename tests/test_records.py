@@ -1,5 +1,7 @@
 """The committed records: plain numbers that agree with each other and with the code that names them."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -84,4 +86,12 @@ def test_what_was_migrated_says_so():
 
 def test_every_kind_of_record_is_in_the_registry():
     kinds = {folder.name for folder in ledger.folder().iterdir() if any(folder.glob("*.json"))}
-    assert kinds <= {*TABLE, "train", "failed", "speed"}
+    assert kinds <= {*TABLE, "train", "failed", *ledger.OF_NO_RUN}
+
+
+def test_a_record_s_text_is_short_and_says_the_same():
+    record = {"a": [1, 2.5, None], "b": {"c": {"d": "[two\n  lines] {and}", "e": []}}, "f": "x  {  y"}
+    text = ledger.told(record)
+    assert json.loads(text) == record and '"a": [ 1, 2.5, null ]' in text
+    with pytest.raises(ValueError, match="JSON"):
+        ledger.told({"a": float("nan")})

@@ -107,6 +107,7 @@ def test_a_benchmark_runs_and_prints_its_ratios():
     assert "x plain's speed" in bench.table(rows)
 
 
+@pytest.mark.slow
 def test_throughput_is_of_one_process_and_of_two():
     rows = throughput({"width": 4, "T": 2, "batch_size": 2}, steps=2)
     assert [(r["processes"], r["threads"], len(r["images_per_s"])) for r in rows] == [(1, 2, 1), (1, 1, 1), (2, 1, 2)]

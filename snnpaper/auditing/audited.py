@@ -97,11 +97,7 @@ class Audited(nn.Module):
         """The output as logits float32 [N,classes]; raises ValueError with the line that mends another output."""
         output = self.how.logits(output) if self.how.logits is not None else output
         if not isinstance(output, Tensor):
-            inside = ", ".join(type(o).__name__ for o in output) if isinstance(output, tuple | list) else ""
-            raise ValueError(
-                f"the model returns {type(output).__name__}{f' ({inside})' if inside else ''}; allowed: logits "
-                "[N,classes]. Say which part they are, as in logits=lambda out: out[0]"
-            )
+            raise ValueError(f"the model returns {_said(output)}")
         if output.ndim != 2 or len(output) != n or output.shape[1] < 2:
             mend = "logits=lambda out: out.mean(0)" if output.ndim == 3 else "logits="
             raise ValueError(
@@ -123,8 +119,11 @@ def channels(values: Any, item: torch.Size, name: str) -> Tensor | None:
     """`mean` or `std` so that it meets the channels of images of shape `item`; raises ValueError."""
     if values is None:
         return None
-    found = torch.as_tensor(values, dtype=torch.float32).flatten()
     count = item[-3] if len(item) >= 3 else 1
+    try:
+        found = torch.as_tensor(values, dtype=torch.float32).flatten()
+    except (ValueError, TypeError):
+        found = torch.tensor([])
     if len(found) not in (1, count) or not torch.isfinite(found).all() or name == "std" and (found <= 0).any():
         positive = ", more than 0" if name == "std" else ""
         raise ValueError(f"{name} is {values}; allowed: one number or one a channel ({count}){positive}")
@@ -142,3 +141,23 @@ def untouched(model: nn.Module) -> Iterator[None]:
     finally:
         for p, asked in wanted:
             p.requires_grad_(asked)
+
+
+def _said(output: Any) -> str:
+    """What is no tensor, and the line that takes logits out of it."""
+    name = type(output).__name__
+    if isinstance(output, dict):
+        keys = [k for k in output if isinstance(output[k], Tensor)] or list(output)
+        return (
+            f"{name} ({', '.join(map(repr, output))}); allowed: logits [N,classes]. Say which part they are, as in "
+            f"logits=lambda out: out[{next(iter(keys), 'logits')!r}]"
+        )
+    if isinstance(output, tuple | list):
+        inside = ", ".join(type(o).__name__ for o in output)
+        return (
+            f"{name} ({inside}); allowed: logits [N,classes]. Say which part they are, as in logits=lambda out: out[0]"
+        )
+    mend = (
+        "Does forward end in return?" if output is None else "Say how they follow, as in logits=lambda out: out.logits"
+    )
+    return f"{name}; allowed: logits [N,classes]. {mend}"

@@ -6,7 +6,7 @@ import html
 import math
 from typing import Any
 
-WIDTH, NAME, ROW = 720, 250, 22
+WIDTH, NAME, ROW = 520, 222, 22  # narrow enough that a phone shows it whole and legible
 
 
 def ladder(v: dict[str, Any]) -> str:
@@ -15,7 +15,7 @@ def ladder(v: dict[str, Any]) -> str:
     fell = {a: 0 for a in [r["name"] for r in v["attacks"]] + ["twice: " + r["name"] for r in v["twice"]]}
     for f in v["fell"]:
         fell[f["attack"]] += 1
-    scale = (WIDTH - NAME - 90) / n
+    scale = (WIDTH - NAME - 76) / n  # the widest of "191 (−45)" beside the first, whole bar
     for i, (name, fooled) in enumerate(fell.items()):
         standing -= fooled
         y = 8 + ROW * i
@@ -31,8 +31,8 @@ def ladder(v: dict[str, Any]) -> str:
 
 
 def _short(name: str) -> str:
-    name = name.replace(" (any iterate)", "").replace("twice: ", "again, twice: ")
-    return name if len(name) < 38 else name[:36] + "…"
+    name = name.replace(" (any iterate)", "").replace(" (last iterate)", "")
+    return name if len(name) < 34 else name[:32] + "…"
 
 
 def curve(v: dict[str, Any]) -> str:
@@ -40,7 +40,7 @@ def curve(v: dict[str, Any]) -> str:
     points = [(p["radius"], p["survive"] / p["n"]) for p in v["curve"]]
     if not points:
         return "<p>Not measured: no time.</p>"
-    left, right, top, bottom = 60, WIDTH - 20, 12, 212
+    left, right, top, bottom = 48, WIDTH - 24, 12, 212
     low, high = math.log2(points[0][0]), math.log2(max(points[-1][0], 2 * points[0][0]))
 
     def at(radius: float, share: float) -> tuple[float, float]:

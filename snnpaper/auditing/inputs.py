@@ -49,7 +49,10 @@ def _tensor(values: Any, what: str) -> Tensor:
         values = np.ascontiguousarray(values)
         values = torch.from_numpy(values.astype(np.int64) if values.dtype in (np.uint16, np.uint32) else values)
     if isinstance(values, list | tuple) and what == "labels":
-        values = torch.as_tensor(values)
+        try:
+            values = torch.as_tensor(values)
+        except (ValueError, TypeError, RuntimeError):
+            raise ValueError("labels are a list of no plain numbers; allowed: the class's number, from 0") from None
     if not isinstance(values, Tensor):
         raise ValueError(f"{what} are of type {type(values).__name__}; allowed: a torch tensor or a numpy array")
     if values.is_complex() or values.is_sparse:
@@ -83,8 +86,8 @@ def _time_first(x: Tensor, n: int, said: bool | None) -> bool:
 
 def _scaled(x: Tensor, scale: float | None, notes: list[str]) -> tuple[Tensor, float]:
     """x as float32 in [0,1], and what the model's input is multiplied by."""
-    if scale is not None and not (math.isfinite(scale) and scale > 0):
-        raise ValueError(f"scale is {scale}; allowed: the number that stands for 1, more than 0")
+    if scale is not None and not (isinstance(scale, int | float) and math.isfinite(scale) and scale > 0):
+        raise ValueError(f"scale is {scale!r}; allowed: the number that stands for 1, more than 0")
     if scale is None and x.dtype == torch.uint8:
         notes.append(f"images are uint8 and divided by {GREY}: the model is fed 0 to 1")
         return x.float() / GREY, 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import time
 import zlib
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+from .. import files
 
 
 class OutOfTime(Exception):
@@ -33,7 +36,7 @@ class Kept:
         name = f"{group}: {part}"
         file = None if self.folder is None else self.folder / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.pt"
         if file is not None and file.exists():
-            found = torch.load(file, weights_only=True)
+            found = files.load(file)
         else:
             if time.monotonic() > self.deadline:
                 raise OutOfTime(name)
@@ -41,9 +44,8 @@ class Kept:
             torch.manual_seed((self.seed + zlib.crc32(name.encode())) % 2**31)
             found = {"name": name, "value": work(), "seconds": time.monotonic() - began}
             if file is not None:
-                file.parent.mkdir(parents=True, exist_ok=True)
-                torch.save(found, file.with_suffix(".part"))
-                file.with_suffix(".part").replace(file)
+                torch.save(found, packed := io.BytesIO())
+                files.write(file, packed.getvalue())
         self.seconds[group] = self.seconds.get(group, 0.0) + found["seconds"]
         self.told(name)
         return found["value"]

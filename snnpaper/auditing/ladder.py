@@ -33,7 +33,7 @@ class Budget:
     queries: int
 
 
-BUDGETS = {"quick": Budget(50, 1, 0, 300), "full": Budget(100, 5, 10, 500)}
+BUDGETS = {"quick": Budget(50, 1, 0, 300), "full": Budget(100, 5, 10, 1000)}
 
 
 def stages(audited: Audited, eps: float, budget: Budget, choices: list[Choice]) -> tuple[list[Stage], list[str]]:

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+USUAL = 200  # images: an interval of 14 points at most
 PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp"}
 
 
@@ -27,7 +28,7 @@ def model(factory: str) -> Any:
     except ModuleNotFoundError as err:
         if err.name and place.startswith(err.name):
             raise ValueError(f"there is no module {err.name}; is it in this folder, or installed?") from None
-        raise
+        raise ValueError(f"{place} needs {err.name}, which is not installed") from None
     finally:
         sys.path.remove("")
     if not callable(made):
@@ -55,29 +56,36 @@ def weights(net: nn.Module, file: str | Path) -> None:
 
 
 def images(name: str, n: int | None) -> tuple[Tensor, Tensor]:
-    """The first n images of an .npz (x or images, y or labels), of a folder with one folder a class, or of the test
-    split of a data set, by our name or torchvision's. Raises ValueError."""
-    place = Path(name)
+    """The first n images (None: USUAL, or all where there are fewer) and their labels.
+
+    Of an .npz (x or images, y or labels), of a folder with one folder a class, or of the test split of a data set, by
+    our name or torchvision's. Raises ValueError.
+    """
+    place, most = Path(name), USUAL if n is None else n
     if place.suffix == ".npz" and place.is_file():
         x, y = _npz(place)
     elif place.is_dir():
-        x, y = _folder(place, n)
+        x, y = _folder(place, most)
     else:
         x, y = _named(name)
     if n is not None and n > len(x):
         raise ValueError(f"{name} has {len(x)} images; allowed: that many at most, not {n}")
-    return x[:n], y[:n]
+    return x[:most], y[:most]
 
 
 def _npz(file: Path) -> tuple[Tensor, Tensor]:
-    with np.load(file, allow_pickle=False) as kept:
+    try:
+        with np.load(file, allow_pickle=False) as packed:
+            kept = dict(packed)
         for a, b in (("x", "y"), ("images", "labels"), ("x_test", "y_test")):
             if a in kept and b in kept:
                 return torch.from_numpy(kept[a]), torch.from_numpy(kept[b])
-        raise ValueError(f"{file} has {', '.join(kept)}; allowed: x and y, or images and labels")
+    except Exception as err:  # of zip, of numpy's format or of a type that torch has not; none names the file
+        raise ValueError(f"{file} cannot be read as images: {' '.join(str(err).split())[:200]}") from None
+    raise ValueError(f"{file} has {', '.join(kept)}; allowed: x and y, or images and labels")
 
 
-def _folder(folder: Path, n: int | None) -> tuple[Tensor, Tensor]:
+def _folder(folder: Path, n: int) -> tuple[Tensor, Tensor]:
     """Pictures, class by class in turn, so that the first n are of every class."""
     from matplotlib.image import imread
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .. import files
 from ..attacks.ensemble import predictions
 from ..stats import wilson
 from .audited import Audited
@@ -47,11 +48,9 @@ class Report:
         """report.json and report.html; the images, as they were given and as they are misread, are for the page."""
         from .page import page
 
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.values, indent=1, ensure_ascii=False) + "\n"
-        (folder / "report.json").write_text(text, encoding="utf-8")
-        (folder / "report.html").write_text(page(self, adversarial.cpu(), x.cpu(), y.cpu()), encoding="utf-8")
+        files.write(Path(folder) / "report.html", page(self, adversarial.cpu(), x.cpu(), y.cpu()))
+        files.write(Path(folder) / "report.json", text)
 
     @property
     def headline(self) -> str:

@@ -62,10 +62,18 @@ def audit(
     """
     if strength not in ladder.BUDGETS:
         raise ValueError(f"strength is {strength!r}; allowed: {', '.join(ladder.BUDGETS)}")
-    if not budget_minutes > 0:
-        raise ValueError(f"budget_minutes is {budget_minutes}; allowed: more than 0")
-    if not callable(model):
-        raise ValueError(f"the model is of type {type(model).__name__}; allowed: a module or a function")
+    if not (isinstance(budget_minutes, int | float) and budget_minutes > 0):
+        raise ValueError(f"budget_minutes is {budget_minutes!r}; allowed: more than 0")
+    if not (isinstance(seed, int) and 0 <= seed < 2**31):
+        raise ValueError(f"seed is {seed!r}; allowed: 0 to {2**31 - 1}")
+    if not callable(model) or isinstance(model, type):
+        what = f"the class {model.__name__}" if isinstance(model, type) else f"of type {type(model).__name__}"
+        raise ValueError(f"the model is {what}; allowed: a module or a function")
+    for name, function in (("logits", logits), ("reset", reset)):
+        if function is not None and not callable(function):
+            raise ValueError(f"{name} is {function!r}; allowed: a function, or None")
+    if out is not None and Path(out).exists() and not Path(out).is_dir():
+        raise ValueError(f"out is {out}, which is no folder; allowed: a folder, which is made where there is none")
     limit, data = radius(eps), given(images, labels, scale, time_first)
     net = model if isinstance(model, nn.Module) else Called(model)
     net = net.threat("pixel", "smoothed") if isinstance(net, CodedNet) else net

@@ -6,6 +6,7 @@ The signs of obfuscation are those of Athalye et al. 2018 (arXiv 1802.00420), mo
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,7 +59,8 @@ class Measured:
 
 def findings(m: Measured) -> list[Finding]:
     """Every check as a rule over what was measured."""
-    few = slack(m.n)
+    # twice the standard deviation of n coins: so far the draws of a random model move a count
+    few = max(slack(m.n), math.isqrt(m.n)) if m.random else slack(m.n)
     single, steps = m.standing.get("FGSM"), m.standing.get("PGD")
     zero = None if m.trace is None else m.trace["zero"]
     fell = None if steps is None else m.n - steps

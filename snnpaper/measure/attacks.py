@@ -27,7 +27,10 @@ def attacks(
     """The whole ensemble in every battery, evidence on the first `checked` images, and the outsider.
 
     Booleans are packed. "arrays" has how far the worst images of the first battery, in pixel space, are moved (int8).
+    Raises ValueError when the first battery is in another space.
     """
+    if batteries[0][0] != "pixel":
+        raise ValueError(f"the first battery is in {batteries[0][0]} space; allowed: pixel, whose images are kept")
     mine, found = own(coded), []
     for number, battery in enumerate(batteries):
         result, adversarial = _battery(

@@ -92,7 +92,7 @@ def _recorded(run: Run, device: str) -> CodedNet | None:
 
 
 def tidy(run: Run) -> None:
-    """Put right what a kill left just after a record was written: a missing card, a checkpoint, kept parts."""
+    """Put right what a kill left just after a record was written: a missing card, checkpoint, parts, claims."""
     if ledger.path("train", run.name).exists():
         if (zoo.folder() / f"{run.name}.safetensors").exists() and not (zoo.folder() / f"{run.name}.md").exists():
             zoo.card(run)
@@ -104,6 +104,10 @@ def tidy(run: Run) -> None:
         kind = parts.name.removeprefix(f"{run.name}.").rpartition("-")[0]
         if ledger.path(kind, run.name).exists():
             shutil.rmtree(parts, ignore_errors=True)
+    for name in {run.name, run.course.name}:
+        for left in (home() / "runs").glob(f"{name}*.claim"):
+            with claim(left.stem):  # takes the file of a killed process away; what another holds stays
+                pass
 
 
 def _record_failure(run: Run, err: Diverged) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 
 import torch
 import torch.nn.functional as F
@@ -82,19 +83,19 @@ class Block(nn.Module):
     sew adds the skip after the last neuron (O = SN(F(S)) + S), spiking before it, none leaves it out.
     """
 
-    def __init__(self, inp: int, out: int, stride: int, bottleneck: bool, skip: str, neuron, conv) -> None:
+    def __init__(self, inp: int, out: int, stride: int, bottleneck: bool, skip: str, neuron, conv, norm) -> None:
         super().__init__()
         mid = out // 4 if bottleneck else out
         shapes = [(inp, mid, 1, 1), (mid, mid, 3, stride), (mid, out, 1, 1)] if bottleneck else [
             (inp, out, 3, stride), (out, out, 3, 1)]  # fmt: skip
         self.skip, self.depth = skip, len(shapes)
         for i, (a, b, kernel, step) in enumerate(shapes, 1):
-            self.add_module(f"conv{i}", conv(a, b, kernel, step, kernel // 2, bias=False))
-            self.add_module(f"bn{i}", nn.BatchNorm2d(b))
+            self.add_module(f"conv{i}", conv(a, b, kernel, step, kernel // 2))
+            self.add_module(f"bn{i}", norm(b))
             self.add_module(f"sn{i}", neuron())
         self.downsample = None
         if skip != "none" and (stride != 1 or inp != out):
-            parts = [conv(inp, out, 1, stride, bias=False), nn.BatchNorm2d(out)]
+            parts = [conv(inp, out, 1, stride), norm(out)]
             self.downsample = nn.Sequential(*parts, neuron()) if skip == "sew" else nn.Sequential(*parts)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -121,10 +122,11 @@ def _frames(x: Tensor, *layers: nn.Module) -> Tensor:
     return y.unflatten(0, x.shape[:2])
 
 
-def _spikes(x: Tensor, conv: nn.Conv2d, bn: nn.BatchNorm2d, neuron: nn.Module) -> Tensor:
-    """Convolution, BatchNorm and neurons; IF takes the norm along, to do both in one pass."""
+def _spikes(x: Tensor, conv: nn.Conv2d, bn: nn.Module, neuron: nn.Module) -> Tensor:
+    """Convolution, BatchNorm (or none) and neurons; IF takes the norm along, to do both in one pass."""
     current = _frames(x, conv)
-    return neuron(current, bn) if isinstance(neuron, IF) else neuron(_frames(current, bn))
+    together = isinstance(neuron, IF) and isinstance(bn, nn.BatchNorm2d)
+    return neuron(current, bn) if together else neuron(_frames(current, bn))
 
 
 class SpikingResNet(nn.Module):
@@ -132,9 +134,10 @@ class SpikingResNet(nn.Module):
 
     IF neurons have a detached reset in SEW (and no-skip) networks and an undetached one in
     Spiking-ResNet, as in the published code. neuron="ReLU" is the same network as an ANN.
+    norm="none" has no BatchNorm, and a bias in every convolution.
     precision="bf16" runs convolutions in bfloat16, membrane potentials and logits in float32. `plain`
     takes torch's own operators and the reference neuron throughout; the numbers agree to rounding. Raises
-    ValueError on another arch, skip, neuron, precision, pool or surrogate, and on spikes of another shape.
+    ValueError on another arch, skip, neuron, precision, norm, pool or surrogate, and on spikes of another shape.
     """
 
     layer1: nn.Sequential
@@ -155,9 +158,11 @@ class SpikingResNet(nn.Module):
         precision: str = "fp32",
         plain: bool = False,
         shape: tuple[int, int, int] = (3, 32, 32),
+        norm: str = "batch",
     ) -> None:
         super().__init__()
-        for name, value in (("arch", arch), ("skip", skip), ("neuron", neuron), ("precision", precision)):
+        given = {"arch": arch, "skip": skip, "neuron": neuron, "precision": precision, "norm": norm}
+        for name, value in given.items():
             if value not in ALLOWED[name]:
                 raise ValueError(f"{name} is {value!r}; allowed: {', '.join(ALLOWED[name])}")
         self.precision, self.shape = precision, shape
@@ -165,9 +170,11 @@ class SpikingResNet(nn.Module):
         def make():
             return nn.ReLU() if neuron == "ReLU" else IF(surrogate, alpha, skip != "spiking", plain=plain)
 
-        bottleneck, conv = arch == "resnet50", nn.Conv2d if plain else Conv2d
-        self.conv1 = conv(shape[0], width, *pools.find(pool).there.entry.stem, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
+        bottleneck, normalised = arch == "resnet50", norm == "batch"
+        conv = functools.partial(nn.Conv2d if plain else Conv2d, bias=not normalised)
+        layer = nn.BatchNorm2d if normalised else nn.Identity
+        self.conv1 = conv(shape[0], width, *pools.find(pool).there.entry.stem)
+        self.bn1 = layer(width)
         self.sn1 = make()
         self.maxpool = pools.module(pool)  # SpikingJelly's name for it, whatever it is
         inp = width
@@ -175,7 +182,7 @@ class SpikingResNet(nn.Module):
             out = width * 2**i * (4 if bottleneck else 1)
             blocks = []
             for j in range(depth):
-                blocks.append(Block(inp, out, 2 if i and not j else 1, bottleneck, skip, make, conv))
+                blocks.append(Block(inp, out, 2 if i and not j else 1, bottleneck, skip, make, conv, layer))
                 inp = out
             self.add_module(f"layer{i + 1}", nn.Sequential(*blocks))
         self.fc = nn.Linear(inp, num_classes)
@@ -225,6 +232,6 @@ def build(run: Run, engine: str = "fast") -> SpikingResNet:
         torch.manual_seed(run.seed)
         net = SpikingResNet(
             data.TABLE[run.dataset].classes, run.arch, run.width, run.pooling, run.skip, run.neuron, run.surrogate,
-            run.alpha, run.precision, engine == "plain", data.TABLE[run.dataset].shape,
+            run.alpha, run.precision, engine == "plain", data.TABLE[run.dataset].shape, run.norm,
         )  # fmt: skip
     return net if engine == "plain" else net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -45,18 +45,18 @@ class Entry:
     stem: tuple[int, int, int] = (7, 2, 3)
 
 
-# Colour says what a pool does forward, the mark whose gradient it has. Colours are seaborn's "colorblind" palette.
+# Colour says what a pool does forward, the mark whose gradient it has. Colours are those of the book's figures.
 TABLE: dict[str, Entry] = {
     "max": Entry("max pooling", "#0173b2", "o", windows.maximum, layer=lambda: nn.MaxPool2d(3, 2, 1)),
-    "avg": Entry("average pooling", "#de8f05", "^", windows.average, layer=lambda: nn.AvgPool2d(3, 2, 1)),
+    "avg": Entry("average pooling", "#cb8305", "^", windows.average, layer=lambda: nn.AvgPool2d(3, 2, 1)),
     "ties": Entry("shared among ties", "#0173b2", "s", backward=windows.ties),
     "silent": Entry("none through silent windows", "#0173b2", "D", backward=windows.silent),
     "mixed": Entry("{:g} max + rest average", "#029e73", "P", windows.mixed, parameter=("a", 0.0, 1.0)),
     "softmax": Entry("softmax pooling, sharpness {:g}", "#d55e00", "v", windows.softmax, parameter=("b", 0.0, 1000.0)),
     "topk": Entry("mean of the {:g} largest", "#cc78bc", "X", windows.topk, parameter=("k", 1, 9), whole=True),
-    "stochastic": Entry("stochastic pooling", "#ca9161", "*", windows.stochastic),
+    "stochastic": Entry("stochastic pooling", "#bc875a", "*", windows.stochastic),
     "none": Entry("stride only", "#949494", "h", windows.centre),
-    "stem3": Entry("3×3 stem, no pool", "#56b4e9", "p", lambda x, *_: x, layer=nn.Identity, stem=(3, 1, 1)),
+    "stem3": Entry("3×3 stem, no pool", "#4a9bc8", "p", lambda x, *_: x, layer=nn.Identity, stem=(3, 1, 1)),
     "avg/nopad": Entry("average pooling, padding not counted", "#b26a00", "<", windows.average_inside,
                        layer=lambda: nn.AvgPool2d(3, 2, 1, count_include_pad=False)),
 }  # fmt: skip

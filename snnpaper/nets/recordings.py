@@ -35,9 +35,12 @@ def nmnist(root: Path, T: int, n: Sizes) -> tuple[Part, Part]:
 
 
 def _nmnist_packed(file: Path, T: int, n: Sizes) -> tuple[Part, Part]:
-    with np.load(file) as found:
-        t, x, y, p, label, is_test = (found[k] for k in ("t_us", "x", "y", "p", "label", "is_test"))
-        cuts = found["offset"]
+    names = ("t_us", "x", "y", "p", "label", "is_test", "offset")
+    try:
+        with np.load(file) as found:
+            t, x, y, p, label, is_test, cuts = (found[k] for k in names)
+    except Exception as err:  # of zip or of numpy's format, which name no file, or for an array that is not there
+        raise EventFileError(f"{file} is damaged ({err}); allowed: an .npz of {', '.join(names)}") from None
     parts = []
     for test, m in zip((0, 1), n, strict=True):
         wanted = np.flatnonzero(is_test == test)

@@ -39,5 +39,5 @@ def missing(dataset: str, **changes) -> dict[str, str]:
     Of a data set of events it says too how that is fetched.
     """
     run = Run(dataset=dataset, **changes)
-    fetch = f", after `python -m snnpaper fetch {dataset}`" if TABLE[dataset].frames else ""
+    fetch = f", after python -m snnpaper fetch {dataset}" if TABLE[dataset].frames else ""
     return {"command": command(run), "cost": time_text(run) + fetch}

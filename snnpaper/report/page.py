@@ -63,7 +63,10 @@ def table(frame: pd.DataFrame, below: str = "", raw: Iterable[str] = (), group: 
 
     Columns in `raw` hold HTML. Those in `group` are no columns: where their values change, a row over the
     whole width names them. Long texts may be broken, short ones are not; a column "command" is set as code.
+    A frame without rows is said to be one.
     """
+    if frame.empty:
+        return "<p>No rows yet: nothing recorded gives one.</p>" + below
     group = list(group)
     columns = [c for c in frame.columns if c not in group]
     kinds = {
@@ -92,10 +95,10 @@ def threat_model(acc: pd.DataFrame, space: str, protocol: str = EVAL, pair: tabl
     """`tables.trade_off` of one threat model, grouped by network, and where it comes from."""
     acc = tables.of(acc, pair)
     text = tables.trade_off(acc, space, protocol, pair).reset_index()
-    text["images"] = [_count(f"{n:,}", "image") for n in text["images"]]
+    text["images"] = [f"{n:,}" for n in text.pop("images")]  # the last column
     text["seeds"] = [_count(n, "seed") for n in text["seeds"]]
     used = acc[(acc["space"] == space) & (acc["protocol"] == protocol)]
-    return table(text, origin(used), group=["data", "network", "reading", "seeds", "images"])
+    return table(text, origin(used), group=["data", "network", "reading", "seeds"])
 
 
 def reading(row: pd.Series) -> str:

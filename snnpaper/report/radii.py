@@ -30,3 +30,14 @@ def along(run: Run, threat: str, least: dict) -> list[dict]:
             head | {"threat": threat, "radius": radius} | found | {"n": n, "chance": 1 / TABLE[run.dataset].classes}
         )
     return rows
+
+
+def worst_pass(attacks: list[dict]) -> dict:
+    """Each image's least radius in spike space by the worst of the PGD attacks of one record, as `along` takes it.
+
+    They differ in their backward pass and share their radii.
+    """
+    pgd = [a for a in attacks if a["space"] == "spike" and a["algorithm"] == "PGD"]
+    radii, first = pgd[0]["radii"], np.array([a["first"] for a in pgd])
+    place = np.where(first == -1, len(radii), first).min(0)
+    return {"radii": radii, "first": np.where(place == len(radii), -1, place)}

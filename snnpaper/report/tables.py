@@ -36,6 +36,7 @@ _VARIANT = {
     "count_include_pad": "padding not counted",
     "precision": "{}",
     "defence": "defence {}",
+    "norm": "normalisation: {}",
 }
 
 

@@ -29,10 +29,11 @@ SHORT = Settings("PGD", steps=7, iterate="any")
 PLAIN = {"pixel": replace(SHORT, bpda="weighted").name, "spike": SHORT.name}  # as is usually reported, but any iterate
 
 
-def records(kind: str, shown: Iterable[str] = PAIR) -> list[dict]:
-    """The records of one kind that chapter 6 shows: one cell, so that no table averages over two, with these pools."""
+def records(kind: str, shown: Iterable[str] = PAIR, like: Run | None = None) -> list[dict]:
+    """The records of one kind of one cell, so that no table averages over two, with these pools; None: SHOWN's."""
+    like = like or SHOWN
     found = [(Run.from_dict(r["config"]), r) for r in ledger.records(kind)]
-    return [r for run, r in found if run.pool in shown and run.but(pool=SHOWN.pool, seed=SHOWN.seed) == SHOWN]
+    return [r for run, r in found if run.pool in shown and run.but(pool=like.pool, seed=like.seed) == like]
 
 
 def rows(shown: Iterable[str] = PAIR) -> pd.DataFrame:
@@ -181,52 +182,31 @@ def advantage_on_curves(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def advantage_text(found: pd.DataFrame) -> pd.DataFrame:
-    """`advantage` for print: per cent and points."""
+    """`paired` for print: per cent and points, and which pool is ahead."""
     shown = found[["space", "eps", "attack", "seeds", "n"]].copy()
     shown["eps"] = [f"{e:g}/255" for e in found["eps"]]
     for pool in PAIR:
         shown[pool] = [f"{100 * a:.1f}" for a in found[pool]]
     shown[minus()] = [interval_text(d, h) for d, h in zip(found["difference"], found["half"], strict=True)]
+    shown["reading"] = [_reading(row) for _, row in found.iterrows()]
     return shown
 
 
-def answer(found: pd.DataFrame) -> list[str]:
-    """The chapter's answer in sentences computed from `advantage`; one a battery."""
-    said = []
-    for (space, eps), part in found.groupby(["space", "eps"], sort=False):
-        by = part.set_index("attack")
-        if PLAIN[space] not in by.index or WORST not in by.index:
-            continue
-        plain, worst = by.loc[PLAIN[space]], by.loc[WORST]
-        chance = max(worst[list(PAIR)]) < 1 / TABLE[SHOWN.dataset].classes
-        left = "below chance for both pools" if chance else _reading(worst)
-        said.append(
-            f"{space} space, {eps:g}/255: {PLAIN[space]} leaves {_two(plain)}, "
-            f"{interval_text(plain['difference'], plain['half'])} points apart; the worst case of all attacks "
-            f"leaves {_two(worst, named=False)}, "
-            f"{interval_text(worst['difference'], worst['half'])} points apart: {left} "
-            f"({int(worst['n'])} images, {int(worst['seeds'])} seed{'s' * int(worst['seeds'] > 1)})."
-        )
-    return said or ["No battery has records of both pools yet: nothing can be said."]
-
-
-def answer_on_curves(found: pd.DataFrame) -> list[str]:
-    """The same from `advantage_on_curves`: one sentence a threat and radius."""
-    return [
-        f"{d['space']}, {d['eps']:g}{' flips' if d['space'] == FLIPS else '/255'}: {_two(d)} "
-        f"survive, {interval_text(d['difference'], d['half'])} points apart: "
-        f"{_reading(d)} ({int(d['n'])} images, {int(d['seeds'])} seed{'s' * int(d['seeds'] > 1)})."
-        for _, d in found.iterrows()
-    ]
-
-
-def _two(row: pd.Series, named: bool = True) -> str:
-    """ "12.3 % (max) and 4.5 % (avg)"."""
-    return " and ".join(f"{100 * row[pool]:.1f} %{f' ({pool})' * named}" for pool in PAIR)
+def curves_text(found: pd.DataFrame) -> pd.DataFrame:
+    """`advantage_on_curves` for print; "space" is its threat model, the radius counts flips where those are bounded."""
+    shown = advantage_text(found).drop(columns="attack")
+    flips = found["space"] == FLIPS
+    shown["eps"] = shown["eps"].mask(flips, [f"{e:g} flips" for e in found["eps"]])
+    shown.insert(1, "attack", [threat.partition(", ")[2] for threat in found["space"]])
+    shown["attack"] = shown["attack"].mask(flips, "guided by the gradient")
+    shown["space"] = [threat.partition(", ")[0] for threat in found["space"]]
+    return shown
 
 
 def _reading(row: pd.Series) -> str:
     """Above, below or neither, by the interval; indicative while there are fewer than five seeds."""
+    if max(row[list(PAIR)]) < 1 / TABLE[SHOWN.dataset].classes:
+        return "below chance for both pools"
     if abs(row["difference"]) <= row["half"]:
         return "no difference can be told"
     word = f"{pools.find(PAIR[int(row['difference'] < 0)]).label} is ahead"
@@ -243,16 +223,17 @@ def outsider() -> pd.DataFrame:
             lowered = 100 * max(o["fooled"].values(), default=0) / n
             table.append({"pool": run.pool, "seed": run.seed, "space": b["space"], "eps": f"{255 * b['eps']:g}/255",
                           "images": n, "robust before it": o["attacked"], "lowered by (points)": lowered})  # fmt: skip
-    return pd.DataFrame(table)
+    columns = ["pool", "seed", "space", "eps", "images", "robust before it", "lowered by (points)"]
+    return pd.DataFrame(table, columns=columns)
 
 
-def curves(shown: Iterable[str] = PAIR) -> pd.DataFrame:
+def curves(shown: Iterable[str] = PAIR, like: Run | None = None) -> pd.DataFrame:
     """One row a network of these pools, threat and radius (0: clean): accuracy, its Wilson interval, n.
 
     The columns are those of `radii.along`.
     """
     table: list[dict] = []
-    for record in records("curve", shown):
+    for record in records("curve", shown, like):
         run = Run.from_dict(record["config"])
         for least in record["results"]["threats"]:
             table += along(run, threat_of(Settings.of(least, record["results"]["own"])), least)

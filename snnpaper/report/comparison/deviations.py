@@ -101,9 +101,8 @@ def _retrained() -> list[dict]:
     runs = {r["name"]: Run.from_dict(r["config"]) for r in ledger.records("robustness")}
     acc, rows = tables.accuracies(), []
     for key, (effect, changes) in RETRAINED.items():
-        other = {
-            name: run.but(**changes).name for name, run in runs.items() if run.pool == changes.get("pool", run.pool)
-        }
+        pixels = {name: run for name, run in runs.items() if run.coding != "frames"}  # events have no code to change
+        other = {n: run.but(**changes).name for n, run in pixels.items() if run.pool == changes.get("pool", run.pool)}
         both = [name for name, changed in other.items() if changed in runs and changed != name]
         for what, space, method in (
             ("clean accuracy", "clean", "clean"),

@@ -72,7 +72,7 @@ def depth(acc: pd.DataFrame) -> Figure:
             error = [100 * (part["accuracy"] - part["low"]), 100 * (part["high"] - part["accuracy"])]
             ax.errorbar(part["depth"], 100 * part["accuracy"], yerr=error, **pool_style(pool), ms=5, lw=1, capsize=2,
                         label=pools.find(pool).label)  # fmt: skip
-        ax.set(title=what, xlabel="layers", xticks=[18, 34, 50], ylim=(0, None))
+        ax.set(title=what.replace(", ", ",\n", 1), xlabel="layers", xticks=[18, 34, 50], ylim=(0, None))
     axes[0].set_ylabel("accuracy (%)")
     axes[-1].legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure

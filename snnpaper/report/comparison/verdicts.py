@@ -64,6 +64,11 @@ def sign_verdict(ours: float, half: float, seeds: int, scale: str) -> str:
     """
     if scale != "paper" or seeds < tables.FIVE_SEEDS or math.isnan(half):
         return INDICATIVE
+    return by_sign(ours, half)
+
+
+def by_sign(ours: float, half: float) -> str:
+    """Where the 95 % interval lies, whatever the scale."""
     return HELD if ours > half else NOT_HELD if ours < -half else UNRESOLVED
 
 

@@ -33,13 +33,13 @@ def diagonal(found: pd.DataFrame) -> Figure:
 
 def norms(networks: pd.DataFrame) -> Figure:
     """`size.by_network`: mean log2 least radius over density at the pool, and over log2 of margin by L1 norm."""
-    figure = Figure(figsize=(7, 2.8), layout="constrained")
+    figure = Figure(figsize=(7.5, 2.8), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     for pool in pools.ordered(networks["pool"]):
         part, style = networks[networks["pool"] == pool], pool_style(pool) | {"ls": "", "ms": 6}
         left.plot(100 * part["l0 at pool"], part["least"], **style)
         right.plot(part["log margin"] - part["log l1"], part["least"], **style, label=pools.find(pool).label)
-    left.set(xlabel="non-zero at the pool, own backward pass (%)", ylabel="least radius, mean\n(log2 of 1/255)")
-    right.set(xlabel="margin / L1 norm of the gradient (log2)")
+    left.set(xlabel="non-zero at the pool,\nown backward pass (%)", ylabel="least radius, mean\n(log2 of 1/255)")
+    right.set(xlabel="margin / L1 norm\nof the gradient (log2)")
     right.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure

@@ -13,15 +13,16 @@ from ..tables import FIVE_SEEDS, Pair
 SETTING = Run.make("cpu")  # of any pool and seed
 # Rule 11 compares these two: forward both are max pooling, in training the gradient went another way.
 TRAINED: Pair = ("max", "max/avg")
+CAUSE = ("max", "max/ties", "max/silent", "max/avg", "avg", "avg/max")  # the trainings of rules 11 and 12
 DENSITY, MASKING, UNRESOLVED = "density matters by itself", "masking", "not resolved"
 
 
-def attacks() -> pd.DataFrame:
-    """One row a network of SETTING and recorded attack, as `standing.rows_of`; trainings are named by their pools."""
+def attacks(setting: Run = SETTING) -> pd.DataFrame:
+    """One row a network of a setting and recorded attack, as `standing.rows_of`; trainings are named by their pools."""
     rows = []
     for record in ledger.records("backwards"):
         run = Run.from_dict(record["config"])
-        if run.but(pool=SETTING.pool, seed=SETTING.seed) == SETTING:
+        if run.but(pool=setting.pool, seed=setting.seed) == setting:
             rows += rows_of(record, run.pooling, record["results"]["own"], lambda a: a["backward"])
     return pd.DataFrame(rows, columns=COLUMNS)
 

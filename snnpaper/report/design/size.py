@@ -8,6 +8,7 @@ import pandas as pd
 from ... import ledger
 from ...config import Run
 from ..attacks.mechanism import KNOWN, regress
+from ..radii import worst_pass
 from .matrix import SETTING
 
 DENSITY = "l0 at pool"
@@ -26,10 +27,9 @@ def images() -> pd.DataFrame:
         run, r = Run.from_dict(record["config"]), record["results"]
         if run.but(pool=SETTING.pool, seed=SETTING.seed) != SETTING:
             continue
-        pgd = [a for a in r["attacks"] if a["space"] == "spike" and a["algorithm"] == "PGD"]
-        radii = np.array([*pgd[0]["radii"], 2 * pgd[0]["radii"][-1]], float)
-        first = np.array([a["first"] for a in pgd])
-        place = np.where(first == -1, len(radii) - 1, first).min(0)
+        least = worst_pass(r["attacks"])
+        radii = np.array([*least["radii"], 2 * least["radii"][-1]], float)
+        place = np.where(least["first"] == -1, len(radii) - 1, least["first"])
         g = {k: np.array(v) for k, v in r["gradient"].items()}
         part = {"run": run.name, "pool": run.pooling, "seed": run.seed, "least": np.log2(radii[place])}
         part |= {DENSITY: g["l0_pool"], "l0": g["l0"]}

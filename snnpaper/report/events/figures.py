@@ -12,7 +12,7 @@ from ...nets import pools
 from ...nets.events import Events, frames
 from ..plots import COLOURS, beside, panels, pixels, pool_style
 
-OFF, ON = COLOURS[0], COLOURS[3]  # as the ends of the map of differences
+OFF, ON = "#2166ac", "#b2182b"  # the ends of the map of differences, RdBu_r
 # How many neurons of a pool's window fire: none, one (which takes the whole gradient), or several (a tie).
 FIRING = ListedColormap(["white", COLOURS[2], COLOURS[1]])
 

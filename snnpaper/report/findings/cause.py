@@ -1,13 +1,18 @@
-"""Was it the network, or the attack? What chapter 9 says of the paper's own pair."""
+"""Was it the network, or the attack? What chapter 9 says of the pool's gradient in training and in the attack."""
 
 from __future__ import annotations
 
 import pandas as pd
 
-from ..standing import EPS, OWN, WORST, difference
+from ..design import size
+from ..design.matrix import TRAINED, UNRESOLVED, verdict
+from ..standing import EPS, OWN, WORST, between, difference
 from ..tables import FIVE_SEEDS, PAIR, interval_text
 from . import Finding
 from .pools import lacking
+
+# The attack's pass with more zeros, and the one with fewer, on networks trained through max pooling's own.
+SPARSER = (("silent", "max"), ("max", "ties"), ("max", "avg"))
 
 
 def misled(stand: pd.DataFrame) -> Finding:
@@ -23,3 +28,41 @@ def misled(stand: pd.DataFrame) -> Finding:
         f"The {text[change]} points between the two are the attack's and not the network's ({own.seeds} seeds).",
         min(d.seeds for d in (own, worst, change)) >= FIVE_SEEDS and change.above and not worst.above,
     )
+
+
+def trained(stand: pd.DataFrame) -> Finding:
+    """Training through the sparse gradient instead of the dense one does not protect, as far as rule 11 can tell."""
+    own, worst = (difference(stand, attack, TRAINED) for attack in (OWN, WORST))
+    if own is None or worst is None:
+        raise lacking("backwards", TRAINED)
+    high = 100 * (worst.mean + worst.half)
+    return Finding(
+        "Trained through its own sparse gradient instead of average pooling's dense one, max pooling differs by "
+        f"{interval_text(worst.mean, worst.half)} points in the worst case ({worst.seeds} seeds). By rule 11 this is "
+        f"{verdict(own, worst)}: if sparsity in training protects, then by no more than {high:.1f} points.",
+        worst.seeds >= FIVE_SEEDS and worst.zero and verdict(own, worst) == UNRESOLVED,
+    )
+
+
+def sparser(stand: pd.DataFrame) -> Finding:
+    """On one and the same network the attack's sparser pass leaves more images standing than its denser one."""
+    forward = TRAINED[0]
+    moves = {pair: between(stand, forward, *pair) for pair in SPARSER}
+    over = between(stand, forward, OWN, WORST)
+    if over is None or None in moves.values():
+        raise lacking("backwards")
+    each = ", ".join(f"{interval_text(d.mean, d.half)} through {a} instead of {b}" for (a, b), d in moves.items() if d)
+    return Finding(
+        f"On the same networks, trained as usual with max pooling, a sparser pass of the attack leaves more images "
+        f"standing than a denser one, in points: {each}. Against the worst of the four the library's own pass "
+        f"overstates max pooling by {interval_text(over.mean, over.half)} points: an attack on it has to try others.",
+        over.above and all(d.above for d in moves.values() if d),
+    )
+
+
+def nothing_left(fit: pd.DataFrame, networks: int) -> Finding:
+    """Norm and margin known, density at the pool says nothing more of an image's least radius (rule 12)."""
+    if fit.empty:
+        raise lacking("backwards")
+    one = fit.set_index("predictor").loc[size.DENSITY]
+    return Finding(size.left(fit, networks), one["low"] <= 0 <= one["high"])

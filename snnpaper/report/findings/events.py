@@ -56,7 +56,7 @@ def one_event(curves: pd.DataFrame) -> Finding:
 
 def natural(found: pd.DataFrame, entries: float) -> Finding:
     """The gradient of real recordings is as dense as that of coded images at the input, though the data are sparse."""
-    at = found.set_index(["dataset", "place", "pool"])["density"]
+    at = found.set_index(["dataset", "place", "pool"])["density"].sort_index()
     frames, pool = events.STEM["input"], events.STEM["sn1"]
     real, images = (at[name, frames].min() for name in ("nmnist", "cifar10"))
     return Finding(
@@ -87,4 +87,18 @@ def simulated(found: pd.DataFrame) -> Finding:
         f"{100 * d['max']:.1f} and {100 * d['avg']:.1f} %, "
         f"{tables.interval_text(d['difference'], d['half'])} points apart.",
         d["seeds"] < tables.FIVE_SEEDS,
+    )
+
+
+def weak(curves: pd.DataFrame) -> Finding:
+    """How little the simulated recordings' networks learnt, and that chance moves hardly move them."""
+    clean = curves[(curves["threat"] == events.FRAMES) & (curves["radius"] == 0)]["accuracy"]
+    last = curves[curves["threat"] == events.RANDOM]
+    drawn = last[last["radius"] == last["radius"].max()]["accuracy"]
+    return Finding(
+        f"These networks are weak: {100 * clean.min():.0f} to {100 * clean.max():.0f} % of the recordings are read "
+        f"rightly before any attack, and {last['radius'].max():,.0f} random moves leave "
+        f"{100 * drawn.mean():.0f} % on average. What an attack takes from a network that reads a third is little "
+        "evidence of anything.",
+        clean.max() < 0.5 and drawn.mean() > 0.5 * clean.mean(),
     )

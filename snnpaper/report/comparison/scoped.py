@@ -1,0 +1,190 @@
+"""Rules 7 to 10: the paper's directions, judged at a named reduced scale, and how they turn with length and width."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from ... import ledger
+from ...attacks.standard import EVAL, TRAIN
+from ...config import Run
+from ...stats import FEW, over_seeds
+from .. import tables
+from ..findings.pools import half_radii
+from ..plots import COLOURS, panels
+from ..radii import along, worst_pass
+from ..tables import CELL, FIVE_SEEDS, PAIR
+from ..trail import densities
+from .verdicts import HELD, NOT_HELD, UNRESOLVED, by_sign
+
+JUDGED = Run.make("cpu", epochs=30)  # of any seed and both pools; every other network has intervals only
+ROBUST, ACCURATE, SPARSER = "max pooling is more robust", "average pooling is more accurate", "max pooling is sparser"
+PUBLISHED, SOUND = "published attack, 8/255", "the same attack, eval mode"
+CLEAN = "accuracy on the test images"
+AT_POOL, AT_INPUT = "zero entries at the pool's input", "zero entries at the network's input"
+SPIKE_RADIUS, PIXEL_RADIUS = "radius, spike space", "radius, pixel space"
+POINTS = 100
+QUANTITIES = {  # of rule 8, each with its claim, its unit and how many of that are one
+    PUBLISHED: (ROBUST, "points", POINTS),
+    SOUND: (ROBUST, "points", POINTS),
+    SPIKE_RADIUS: (ROBUST, "/255", 1),
+    PIXEL_RADIUS: (ROBUST, "/255", 1),
+    CLEAN: (ACCURATE, "points", POINTS),
+    AT_POOL: (SPARSER, "points", POINTS),
+    AT_INPUT: (SPARSER, "points", POINTS),
+}
+_PLACES = {AT_POOL: "sn1", AT_INPUT: "input"}
+_KEYS = [k for k in CELL if k != "pool"]
+_COLUMNS = [*_KEYS, "quantity", "seeds", "mean", "half", "n", "runs"]
+
+
+def differences() -> pd.DataFrame:
+    """One row a quantity of rule 8 and cell trained on all images without a variant.
+
+    Columns: the cell's, quantity, seeds, mean (positive where the paper is right; in the quantity's own unit), half
+    (95 %, over seeds, and images where it is an accuracy), n (images) and runs.
+    """
+    rows = [*_accuracies(), *_densities(), *_radii()]
+    return pd.DataFrame(rows, columns=_COLUMNS)
+
+
+def _whole(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame[(frame["variant"] == "") & (frame["train_images"] == 0) & ~frame["dataset"].isin(tables.OURS)]
+
+
+def _accuracies() -> Iterator[dict]:
+    acc = _whole(tables.accuracies())
+    spike = (acc["space"] == "spike") & (acc["method"] == "pgd") & (acc["eps"] == 8)
+    parts = {
+        PUBLISHED: (spike & (acc["protocol"] == TRAIN), 1),
+        SOUND: (spike & (acc["protocol"] == EVAL), 1),
+        CLEAN: (acc["space"] == "clean", -1),
+    }
+    for quantity, (chosen, sign) in parts.items():
+        for d in tables.contrast(acc[chosen]).to_dict("records"):
+            yield {k: d[k] for k in (*_KEYS, "seeds", "half", "n", "runs")} | {
+                "quantity": quantity, "mean": sign * d["difference"],
+            }  # fmt: skip
+
+
+def _densities() -> Iterator[dict]:
+    found = densities.frame()
+    found = _whole(found[(found["state"] == "trained") & (found["mode"] == "eval")])
+    for quantity, place in _PLACES.items():
+        for values, part in found[found["place"] == place].groupby(_KEYS, sort=False):
+            pairs = -tables.by_seed(part, "0")
+            yield from _over(dict(zip(_KEYS, values, strict=True)), quantity, pairs, part)
+
+
+def _radii() -> Iterator[dict]:
+    """The radius that half of the images survive: of level search in pixel space, of the worst pass in spike space."""
+    rows, cells = list[dict](), {}
+    for quantity, run, least in _least():
+        cells[run.name] = {k: v for k, v in tables.cell(run).items() if k != "pool"}
+        rows += along(run, quantity, least)
+    if not rows:
+        return
+    frame = pd.DataFrame(rows)
+    of = pd.DataFrame([cells[name] for name in frame["run"]], index=frame.index)[_KEYS]
+    for (quantity, *values), here in frame.groupby([frame["threat"], *(of[k] for k in _KEYS)], sort=False):
+        pairs = tables.by_seed(half_radii(here, quantity), "radius")
+        yield from _over(dict(zip(_KEYS, values, strict=True)), quantity, pairs, here)
+
+
+def _least() -> Iterator[tuple[str, Run, dict]]:
+    """Each image's least radius, of every record of the two pools that has one; `along` takes it."""
+    for kind in ("curve", "backwards"):
+        for record in ledger.records(kind):
+            run, r = Run.from_dict(record["config"]), record["results"]
+            if run.pool not in PAIR:
+                continue
+            if kind == "backwards":
+                yield SPIKE_RADIUS, run, worst_pass(r["attacks"])
+            for t in r.get("threats", []):
+                if t["algorithm"] == "level search":
+                    yield PIXEL_RADIUS, run, t
+
+
+def _over(cell: dict, quantity: str, pairs: pd.Series, part: pd.DataFrame) -> Iterator[dict]:
+    if len(pairs):
+        mean, half = over_seeds(pairs)
+        runs = sorted(set(part.loc[part["seed"].isin(pairs.index), "run"]))
+        yield cell | {"quantity": quantity, "seeds": len(pairs), "mean": mean, "half": half} | {
+            "n": part["n"].min(), "runs": runs,
+        }  # fmt: skip
+
+
+def word(seeds: int, mean: float, half: float) -> str:
+    """Rule 7's verdict; what is lacking where there is none."""
+    if seeds < FIVE_SEEDS:
+        return f"no verdict: {seeds} of {FIVE_SEEDS} seeds"
+    return by_sign(mean, half)
+
+
+def size(quantity: str, seeds: int, mean: float, half: float) -> str:
+    """ "+1.9 ± 1.8 points"; without interval of fewer than FEW seeds."""
+    _, unit, times = QUANTITIES[quantity]
+    interval = f" ± {times * half:.2g}" if seeds >= FEW else ""
+    return f"{times * mean:+.2g}{interval}{unit if unit.startswith('/') else ' ' + unit}"
+
+
+def judged(found: pd.DataFrame) -> pd.DataFrame:
+    """The scoped verdicts: a row a quantity of rule 8, of JUDGED's cell; claim, quantity, ours, verdict, runs."""
+    cell = tables.cell(JUDGED)
+    here = found[(found[_KEYS] == pd.Series({k: cell[k] for k in _KEYS})).all(axis=1)].set_index("quantity")
+    rows = []
+    for quantity, (claim, _, _) in QUANTITIES.items():
+        row = {"claim": claim, "quantity": quantity, "ours": "not measured", "verdict": word(0, 0, 0), "runs": []}
+        if quantity in here.index:
+            d = here.loc[quantity]
+            what = (d["seeds"], d["mean"], d["half"])
+            row |= {"ours": size(quantity, *what), "verdict": word(*what), "runs": d["runs"]}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def courses(found: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the published networks on CIFAR-10 with 18 layers, whose length and width differ."""
+    alike = (found["dataset"] == JUDGED.dataset) & (found["label"] == JUDGED.label)
+    return found[alike & (found["batch_size"] == JUDGED.batch_size)].sort_values(["width", "epochs"])
+
+
+def figure(found: pd.DataFrame) -> Figure:
+    """Differences over the length of training, a panel a quantity, a line a width; above zero the paper is right.
+
+    `found` is `courses`. Filled: at least FEW seeds, with their interval; hollow: fewer, without.
+    """
+    shown = [q for q in (PUBLISHED, SOUND, CLEAN, AT_POOL) if (found["quantity"] == q).any()]
+    drawn, axes = panels(1, len(shown), (2.5 * len(shown) + 0.6, 2.7), sharex=True)
+    widths = sorted(found["width"].unique())
+    for ax, quantity in zip(axes, shown, strict=True):
+        for colour, width in zip(COLOURS, widths, strict=False):
+            line = found[(found["quantity"] == quantity) & (found["width"] == width)]
+            ax.plot(line["epochs"], POINTS * line["mean"], color=colour, lw=1, label=f"width {width}")
+            for _, d in line.iterrows():
+                many = d["seeds"] >= FEW
+                ax.errorbar(d["epochs"], POINTS * d["mean"], yerr=POINTS * d["half"] if many else None, fmt="o", ms=5,
+                            color=colour, mfc=colour if many else "white", capsize=2)  # fmt: skip
+        ax.axhline(0, color="black", lw=0.8)
+        ax.set_xscale("log", base=2)
+        ticks = sorted(found["epochs"].unique())
+        ax.set_xticks(ticks, [str(t) for t in ticks])
+        ax.set(title=quantity.replace(", ", ",\n", 1), xlabel="epochs")
+    axes[0].set_ylabel("difference (points)")
+    axes[-1].legend(loc="upper left", bbox_to_anchor=(1, 1))
+    return drawn
+
+
+def sentence(verdicts: pd.DataFrame) -> str:
+    """What `judged` has decided, claim by claim, or how far it is."""
+    where = f"width {JUDGED.width}, {JUDGED.epochs} epochs"
+    decided = verdicts[verdicts["verdict"].isin((HELD, NOT_HELD, UNRESOLVED))]
+    if decided.empty:
+        lacks = verdicts["verdict"].iloc[0].removeprefix("no verdict: ")
+        return f"No direction of the paper has a scoped verdict yet ({where}): {lacks}."
+    said = []
+    for claim, part in decided.groupby("claim", sort=False):
+        said.append(f"{claim}: " + "; ".join(f"{r.quantity} {r.verdict} ({r.ours})" for r in part.itertuples()))
+    return f"Scoped verdicts ({where}, five seeds). " + ". ".join(said) + "."

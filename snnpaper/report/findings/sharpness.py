@@ -1,0 +1,73 @@
+"""What chapter 7 says of the surrogate's sharpness, in training and in the attack."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ..sharpness.matrix import choice
+from ..standing import EPS, OWN, WORST, Difference, between, difference
+from ..tables import PAIR
+from . import Finding
+from .pools import lacking
+
+USUAL, SHARP, BLUNT = 2.0, 8.0, 0.5  # of the arctangent; the first is the paper's
+
+
+def _named(pool: str, alpha: float) -> str:
+    return f"{pool}, {choice('atan', alpha)}"
+
+
+def _there(*found: Difference | None) -> list[Difference]:
+    there = [d for d in found if d is not None]
+    if len(there) < len(found):
+        raise lacking("sharpness")
+    return there
+
+
+def overstated(stand: pd.DataFrame) -> Finding:
+    """The network's own surrogate overstates what stands, more so where it is sharp; from `standing.standing`."""
+    lost = {a: _there(*(between(stand, _named(p, a), OWN, WORST) for p in PAIR)) for a in (USUAL, SHARP)}
+    text = {a: " and ".join(f"{100 * d.mean:.1f} ± {100 * d.half:.1f}" for d in found) for a, found in lost.items()}
+    seeds = min(d.seeds for found in lost.values() for d in found)
+    return Finding(
+        f"An attacker who takes the worst of five sharpnesses leaves fewer images standing at {EPS}/255 than one who "
+        f"keeps the network's own, in points ({' and '.join(PAIR)} pooling): by {text[USUAL]} where the network was "
+        f"trained at α = {USUAL:g}, by {text[SHARP]} at α = {SHARP:g} ({seeds} seed{'s' * (seeds > 1)} a pool).",
+        all(d.above for found in lost.values() for d in found)
+        and all(sharp.mean > usual.mean for sharp, usual in zip(lost[SHARP], lost[USUAL], strict=True)),
+    )
+
+
+def by_alpha(networks: pd.DataFrame, pool: str) -> pd.DataFrame:
+    """Means over seeds of `matrix.networks` of a pool with the arctangent, indexed by BLUNT, USUAL and SHARP."""
+    part = networks[(networks["surrogate"] == "atan") & (networks["pool"] == pool)]
+    mean = part.groupby("alpha")[["clean", "robust", "density", "size"]].mean()
+    if not {BLUNT, USUAL, SHARP} <= set(mean.index):
+        raise lacking("sharpness")
+    return mean.astype(float).loc[[BLUNT, USUAL, SHARP]]
+
+
+def no_order(networks: pd.DataFrame) -> Finding:
+    """Max pooling's gradient grows a hundredfold with sharpness; who stands follows neither size nor density."""
+    mean = by_alpha(networks, PAIR[0])
+    grows = 2 ** (mean["size"][SHARP] - mean["size"][BLUNT])
+    spread = 100 * (mean["density"].max() - mean["density"].min())
+    stand = ", ".join(f"{100 * mean['robust'][a]:.0f} % at {a:g}" for a in (BLUNT, USUAL, SHARP))
+    return Finding(
+        f"From α = {BLUNT:g} to {SHARP:g} the L1 norm of max pooling's gradient grows {grows:.0f} times and its "
+        f"density at the pool stays within {spread:.1f} points. In the worst case {stand} stand: no order in either.",
+        grows > 100 and spread < 3 and bool(mean["robust"].idxmax() == USUAL),
+    )
+
+
+def costs(stand: pd.DataFrame, networks: pd.DataFrame) -> Finding:
+    """Training sharper than usual costs clean accuracy and buys nothing in the worst case."""
+    clean = [by_alpha(networks, p)["clean"] for p in PAIR]
+    cost = [100 * (c[USUAL] - c[SHARP]) for c in clean]
+    gain = _there(*(difference(stand, WORST, (_named(p, SHARP), _named(p, USUAL))) for p in PAIR))
+    bought = " and ".join(f"{100 * d.mean:+.1f} ± {100 * d.half:.1f}" for d in gain)
+    return Finding(
+        f"Training at α = {SHARP:g} instead of {USUAL:g} costs {cost[0]:.1f} ({PAIR[0]}) and {cost[1]:.1f} ({PAIR[1]}) "
+        f"points of clean accuracy and buys none in the worst case: {bought} points.",
+        min(cost) > 5 and not any(d.above for d in gain),
+    )
