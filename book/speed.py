@@ -82,10 +82,17 @@ HTML(page.table((100 * shares).round(0).astype(int).astype(str).add(" %").rename
 
 # %%
 assert (shares.sum(axis=1) - 1).abs().max() < 1e-6
-assert (shares["convolution"] > 0.4).all() and (shares["BatchNorm and neuron"] < shares["convolution"]).all()
+small, large = (shares.loc[f"width {w}, batch 16"] for w in (16, 64))
+neuron = "BatchNorm and neuron"
+assert large["convolution"] > max(small["convolution"], large[neuron]) and small[neuron] > large[neuron]
+print(
+    f"At width 64 convolutions take {100 * large['convolution']:.0f} % of a step and BatchNorm with the neuron "
+    f"{100 * large[neuron]:.0f} %; at width 16 they take {100 * small['convolution']:.0f} % and {100 * small[neuron]:.0f} %."
+)
 
 # %% [markdown]
-# Convolutions carry the step at both widths. BatchNorm and the neuron of all $T$ steps are one operator
+# Convolutions carry the step at the paper's width. At width 16 it depends on the processor which of the two does: the
+# faster its convolutions, the more of a step is the neuron's. BatchNorm and the neuron of all $T$ steps are one operator
 # (`snnpaper/nets/kernels.py`): its loops read a value once per pass, hold the membrane potentials of some hundred neurons
 # in the nearest cache, and compute them again in the backward pass instead of keeping them. What is left is
 # dispatch, which matters while layers are as small as at width 16 and batch 16, and the optimiser, which moves every
@@ -125,8 +132,9 @@ points = speed.costs(record)
 speed.cost_figure(points)
 
 # %% tags=["hide-input"]
-line = points[points["axis"] == "T"].set_index("value")
-assert line["ms"].is_monotonic_increasing and line["mib"].is_monotonic_increasing
+line = points[points["axis"] == "T"].set_index("value")[["ms", "mib"]]
+more = line.loc[20] / line.loc[2]  # of ten times as many steps; neighbours can change places on a busy machine
+assert (more > 1).all() and (more < 10).all()
 HTML(page.table(points.round(2)))
 
 # %% [markdown]

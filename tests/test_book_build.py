@@ -132,6 +132,26 @@ def test_a_build_executes_only_what_changed(copy, monkeypatch):
     assert log.read_text().count("executed") == 3
 
 
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="one core executes one chapter at a time")
+def test_chapters_are_executed_side_by_side(copy):
+    meet = """import os, time
+open("{0}", "w").close()
+for _ in range(600):
+    time.sleep(0 if os.path.exists("{1}") else 0.1)
+print(os.path.exists("{1}"), os.environ["OMP_NUM_THREADS"])
+"""
+    for name, other in (("ch1", "ch2"), ("ch2", "ch1")):
+        source = copy / "book" / f"{name}.py"
+        source.write_text(CHAPTER.partition("# Prose")[0] + "\n# %%\n" + meet.format(name, other))
+        jupytext.write(jupytext.read(source), source.with_suffix(".ipynb"))
+    for toc in (copy / "_toc.yml", copy / "book" / "_toc.yml"):
+        edit(toc, "- file: ch1\n", "- file: ch1\n- file: ch2\n")
+    done = make_book(copy)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("ch1", "ch2"):
+        assert "True 1" in (copy / "_build" / "html" / f"{name}.html").read_text()
+
+
 def test_a_failing_cell_fails_the_build(copy):
     edit(copy / "book" / "ch1.ipynb", r"print(\"an output\")", "1 / 0")
     done = make_book(copy)

@@ -1,12 +1,15 @@
-"""What _config.yml cannot say: a stale cache, the repository's address, raw reprs on a page, a script given twice."""
+"""What _config.yml cannot say: a stale cache, chapters executed side by side, the repository's address, a page's flaws."""
 
 import json
+import os
 import re
 import sys
 import tomllib
 from pathlib import Path
+from unittest import mock
 
 from jupyter_cache import get_cache
+from jupyter_cache.executors import load_executor
 from sphinx.util import logging
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # refresh.py, which knows the chapters
@@ -27,7 +30,7 @@ def digests() -> dict[str, str]:
 def drop_stale_chapters(app, config) -> None:
     """Remove from the cache the executed chapters whose inputs changed since; their own code the cache looks at."""
     app.book_inputs = digests()
-    cache = Path(app.outdir).parent / ".jupyter_cache"
+    cache = _cache_of(app)
     mark = cache.with_name(".jupyter_cache_inputs")
     before = _read(mark)
     stale = {name for name, now in app.book_inputs.items() if before.get(name) != now}
@@ -39,6 +42,26 @@ def drop_stale_chapters(app, config) -> None:
                 kept.remove_cache(record.pk)
     mark.parent.mkdir(parents=True, exist_ok=True)
     mark.write_text(json.dumps(app.book_inputs))
+
+
+def execute_side_by_side(app, config) -> None:
+    """Execute into the cache what it lacks, a chapter a core; one that fails is left to the build, which says why."""
+    if config.nb_execution_mode != "cache":
+        return
+    cache = get_cache(_cache_of(app))
+    pages = [cache.add_nb_to_project(str(ROOT / "book" / f"{name}.ipynb")) for name in app.book_inputs]
+    lacking = cache.list_unexecuted([page.uri for page in pages])
+    if len(lacking) < 2:
+        return
+    print(f"executing {len(lacking)} chapters, {os.cpu_count()} at once")
+    with mock.patch.dict(os.environ, OMP_NUM_THREADS="1", NUMBA_NUM_THREADS="1"):  # a core has one chapter's threads
+        load_executor("local-parallel", cache).run_and_cache(
+            filter_uris=[page.uri for page in lacking], timeout=config.nb_execution_timeout
+        )
+
+
+def _cache_of(app) -> Path:
+    return Path(app.outdir).parent / ".jupyter_cache"
 
 
 def _read(mark: Path) -> dict[str, str]:
@@ -95,6 +118,7 @@ def entries_need_no_list(app, pagename, templatename, context, doctree) -> None:
 
 def setup(app) -> dict:
     app.connect("config-inited", drop_stale_chapters, priority=100)
+    app.connect("config-inited", execute_side_by_side, priority=900)
     app.connect("env-get-outdated", stale_pages)
     app.connect("env-updated", pages_are_read)
     app.connect("config-inited", show_address, priority=100)
