@@ -222,7 +222,7 @@ def backward(h, upstream, alpha=2.0, detached=True):
     return torch.stack(delta[::-1])
 
 
-# %% mystnb={"figure": {"name": "fig-reset", "caption": "Gradient of the number of spikes by the current at each step, for the neuron of the first figure: reset detached and undetached. Triangles mark its spikes."}, "image": {"alt": "Bars at steps 1 to 10 for the detached and the undetached reset, with triangles at the spikes at steps 4, 6 and 10. Detached bars are all positive, largest at steps 1 to 3 and small at 5 and 6. Undetached bars are mostly smaller, negative at steps 5 and 6, and equal to the detached one at step 10."}}
+# %% mystnb={"figure": {"name": "fig-reset", "caption": "Gradient of the number of spikes by the current at each step, for the neuron of the first figure of this chapter: reset detached and undetached. Triangles mark its spikes."}, "image": {"alt": "Bars at steps 1 to 10 for the detached and the undetached reset, with triangles at the spikes at steps 4, 6 and 10. Detached bars are all positive, largest at steps 1 to 3 and small at 5 and 6. Undetached bars are mostly smaller, negative at steps 5 and 6, and equal to the detached one at step 10."}}
 gradients = {}
 for name, detached in {"detached": True, "undetached": False}.items():
     gradients[name] = backward(h, torch.ones_like(h), detached=detached)

@@ -45,6 +45,7 @@
 # same with weights from a file. Both go on where they were stopped, as long as the folder stays.
 
 # %%
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from IPython.display import HTML
@@ -53,6 +54,7 @@ from torch import nn
 import snnpaper
 from snnpaper.auditing import diff
 from snnpaper.nets import data
+from snnpaper.report import page
 
 splits = data.load("digits")
 train, test = ((F.avg_pool2d(splits[k].x[:, :1].float() / 255, 4), splits[k].y) for k in ("train", "test"))
@@ -160,15 +162,24 @@ else:
     print("CIFAR-10 is not on this machine: python -m snnpaper fetch cifar10")
 
 # %% tags=["hide-input", "nbval-ignore-output"]
-rows = "".join(
-    f"<tr><td>{name}</td><td>{100 * r['clean']['accuracy']:.0f} %</td><td>{100 * r['robust']['accuracy']:.0f} % "
-    f"[{100 * r['robust']['interval'][0]:.0f}, {100 * r['robust']['interval'][1]:.0f}]</td>"
-    f"<td>{r['verdict']['word']}</td></tr>"
-    for name, r in (("plain", passes), ("five grey levels", looks), ("five grey levels, BPDA", through),
-                    ("trained against attacks", stands))
-)  # fmt: skip
-head = f"<tr><th>network</th><th>clean</th><th>robust, worst case of n = {n}</th><th>verdict</th></tr>"
-HTML(f"<table>{head}{rows}</table>")
+cases = (
+    ("plain", passes),
+    ("five grey levels", looks),
+    ("five grey levels, BPDA", through),
+    ("trained against attacks", stands),
+)
+rows = [
+    {
+        "network": name,
+        "clean": f"{100 * r['clean']['accuracy']:.0f} %",
+        f"robust, worst case of n = {n}": f"{100 * r['robust']['accuracy']:.0f} % [{{:.0f}}, {{:.0f}}]".format(
+            *(100 * v for v in r["robust"]["interval"])
+        ),
+        "verdict": r["verdict"]["word"],
+    }
+    for name, r in cases
+]
+HTML(page.table(pd.DataFrame(rows)))
 
 # %% [markdown]
 # ## Three verdicts

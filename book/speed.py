@@ -135,7 +135,8 @@ speed.cost_figure(points)
 line = points[points["axis"] == "T"].set_index("value")[["ms", "mib"]]
 more = line.loc[20] / line.loc[2]  # of ten times as many steps; neighbours can change places on a busy machine
 assert (more > 1).all() and (more < 10).all()
-HTML(page.table(points.round(2)))
+names = {"axis": "setting", "value": "value", "ms": "ms an image", "mib": "MiB an image"}
+HTML(page.table(points.round(2).replace({"axis": speed.AXES}).rename(columns=names)))
 
 # %% [markdown]
 # Memory is what a step adds to a process that has loaded torch; a fixed part of it, the libraries' own buffers, is

@@ -6,6 +6,7 @@ Figures are also written as SVG and PDF to book/_static/figures/, which the page
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable
 
 import pandas as pd
@@ -42,9 +43,8 @@ def origin(part: pd.DataFrame) -> str:
     paper's scale or five seeds is called indicative.
     """
     scales = sorted(set(part["scale"]))
-    cells = part.groupby([c for c in ("label", "variant", "pool", "training", "width", "epochs") if c in part])[
-        "seed"
-    ].nunique()
+    keys = [c for c in (*tables.CELL, "training", "state") if c in part]
+    cells = part.groupby(keys)["seed"].nunique()
     seeds = f"{cells.min()}" if cells.min() == cells.max() else f"{cells.min()} to {cells.max()}"
     images = " or ".join(f"{n:,}" for n in sorted(set(part["n"])))
     mark = "" if scales == ["paper"] and cells.min() >= tables.FIVE_SEEDS else ", <strong>indicative</strong>"
@@ -78,10 +78,15 @@ def table(frame: pd.DataFrame, below: str = "", raw: Iterable[str] = (), group: 
         if group and (now := [str(row[c]) for c in group if str(row[c])]) != last:
             text, last = " · ".join(map(html.escape, now)), now
             lines.append(f'<tr class="group"><th colspan="{len(columns)}">{text}</th></tr>')
-        cells = [_text(row[c]) if c in raw else html.escape(_text(row[c])) for c in columns]
+        cells = [_text(row[c]) if c in raw else _whole(html.escape(_text(row[c]))) for c in columns]
         cells = [f"<code>{t}</code>" if c == "command" and t else t for c, t in zip(columns, cells, strict=True)]
         lines.append("<tr>" + "".join(map('<td class="{}">{}</td>'.format, kinds.values(), cells)) + "</tr>")
     return f'<table class="records"><thead>{lines[0]}</thead><tbody>{"".join(lines[1:])}</tbody></table>{below}'
+
+
+def _whole(text: str) -> str:
+    """A command's options are not broken after one of their dashes."""
+    return re.sub(r"(?<!\S)--\w[\w-]*", r'<span class="option">\g<0></span>', text)
 
 
 def _text(value: object) -> str:

@@ -9,7 +9,7 @@ from .. import ledger
 from . import plots
 
 WORDS = {"train_step": "train step", "attack": "PGD-7"}
-_AXES = {"T": "time steps T", "width": "width", "batch_size": "batch size", "size": "image side", "arch": "layers"}
+AXES = {"T": "time steps T", "width": "width", "batch_size": "batch size", "size": "image side", "arch": "layers"}
 _BASE = {"T": 10, "width": 16, "batch_size": 16, "size": 32, "arch": "resnet18"}
 
 
@@ -30,7 +30,7 @@ def _rows(rows: list[dict]) -> pd.DataFrame:
 def compared(record: dict) -> pd.DataFrame:
     """One row a setting and task: images a second of each contender, and ours against plain and floor."""
     frame = _rows(record["results"]["compared"])
-    keys = [k for k in (*_AXES, "what") if k in frame]
+    keys = [k for k in (*AXES, "what") if k in frame]
     rate = frame.pivot(index=keys, columns="contender", values="images_per_s")
     out = pd.DataFrame(index=rate.index)
     for name in ("plain", "ours", "ours, early exit"):
@@ -53,8 +53,8 @@ def variants(record: dict) -> pd.DataFrame:
     """Time of each variant over ours, one column a setting and task."""
     frame = _rows(record["results"]["variants"])
     frame["setting"] = frame["what"]
-    for axis in (a for a in _AXES if a in frame):
-        frame["setting"] += f", {_AXES[axis]} ".replace("batch size", "batch") + frame[axis].astype(str)
+    for axis in (a for a in AXES if a in frame):
+        frame["setting"] += f", {AXES[axis]} ".replace("batch size", "batch") + frame[axis].astype(str)
     wide = frame.pivot(index="contender", columns="setting", values="median")
     order = [c for c in frame["contender"].drop_duplicates() if c != "ours"]
     return wide.loc[order] / wide.loc["ours"]
@@ -73,8 +73,8 @@ def costs(record: dict) -> pd.DataFrame:
     for c in record["results"]["costs"]:
         batch = c.get("batch_size", _BASE["batch_size"])
         point = {"ms": 1e3 * c["median"] / batch, "mib": c["peak_mib"] / batch}
-        changed = [k for k in _AXES if k in c]
-        for axis in changed or _AXES:
+        changed = [k for k in AXES if k in c]
+        for axis in changed or AXES:
             value = c.get(axis, _BASE[axis])
             rows.append({"axis": axis, "value": int(str(value).removeprefix("resnet"))} | point)
     return pd.DataFrame(rows).sort_values(["axis", "value"], kind="stable", ignore_index=True)
@@ -97,8 +97,8 @@ def at_once(record: dict) -> pd.DataFrame:
 def cost_figure(frame: pd.DataFrame) -> Figure:
     """Time and peak memory of a train step an image, against each setting changed alone."""
     figure = Figure(figsize=(8, 3.4), layout="constrained")
-    axes = figure.subplots(2, len(_AXES), sharey="row", sharex="col")
-    for column, (axis, label) in zip(axes.T, _AXES.items(), strict=True):
+    axes = figure.subplots(2, len(AXES), sharey="row", sharex="col")
+    for column, (axis, label) in zip(axes.T, AXES.items(), strict=True):
         part = frame[frame["axis"] == axis]
         for ax, measure, colour in zip(column, ("ms", "mib"), (0, 1), strict=True):
             ax.plot(part["value"], part[measure], "o-", ms=4, color=plots.COLOURS[colour])

@@ -70,7 +70,10 @@ def accuracies() -> pd.DataFrame:
         {r["name"]: r["results"] for r in ledger.records("train")},
     )
     frames = [accuracies_of(Run.from_dict(r["config"]), r["results"], trained.get(r["name"])) for r in found]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=_COLUMNS)
+    if not frames:
+        return pd.DataFrame(columns=_COLUMNS)
+    order = [k for k in CELL if k not in ("variant", "scale", "pool")]  # tables list what is longer or wider later
+    return pd.concat(frames).sort_values(order, kind="stable", ignore_index=True)
 
 
 def accuracies_of(run: Run, results: dict, trained: dict | None = None) -> pd.DataFrame:
@@ -188,7 +191,7 @@ def difference_text(d: pd.Series) -> str:
     mean, half = d["difference"], d["half"]
     if d["seeds"] >= FEW:
         return interval_text(mean, half)
-    return f"{100 * mean:.1f} [{100 * (mean - half):.1f}, {100 * (mean + half):.1f}]"
+    return f"{100 * mean:z.1f} [{100 * (mean - half):z.1f}, {100 * (mean + half):z.1f}]"
 
 
 def reading(scale: str, seeds: int) -> str:
@@ -224,7 +227,7 @@ def accuracy_text(rows: pd.DataFrame) -> str:
 
 def interval_text(mean: float, half: float) -> str:
     """ "12.3 ± 0.4" in per cent (points); without ± when one run gives no interval."""
-    return f"{100 * mean:.1f}" + ("" if half != half else f" ± {100 * half:.1f}")
+    return f"{100 * mean:z.1f}" + ("" if half != half else f" ± {100 * half:.1f}")
 
 
 def readings(frame: pd.DataFrame, pair: Pair = PAIR) -> list[str]:

@@ -88,7 +88,7 @@ def figure(found: list[Example], classes: tuple[str, ...] = CIFAR10) -> Figure:
         difference.set_xlabel(f"×{128 / e.levels:.0f}", fontsize=9)
     for ax, title in zip(axes, ("clean", "difference", "perturbed", "confidence (%)"), strict=False):
         ax.set_title(title)
-    axes[3].legend(loc="lower right", fontsize=7)
+    axes[3].legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=7)
     return drawn
 
 

@@ -33,9 +33,9 @@ def radius_curves(frame: pd.DataFrame, threats: list[str], labels: list[str]) ->
         ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
         ax.set_xlim(-first / 2, last)
         ax.minorticks_off()
-        ax.set(xlabel=label, title=threat.replace(", ", "\n", 1), ylim=(-2, None))
+        ax.set(xlabel=label, title=threat.replace(", ", "\n"), ylim=(-2, None))
     axes[0].set_ylabel("accuracy (%)")
-    axes[len(axes) // 2 - 1].legend(loc="upper right")
+    axes[-1].legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 

@@ -24,7 +24,8 @@ ROBUST, ACCURATE, SPARSER = "max pooling is more robust", "average pooling is mo
 PUBLISHED, SOUND = "published attack, 8/255", "the same attack, eval mode"
 CLEAN = "accuracy on the test images"
 AT_POOL, AT_INPUT = "zero entries at the pool's input", "zero entries at the network's input"
-SPIKE_RADIUS, PIXEL_RADIUS = "radius, spike space", "radius, pixel space"
+SPIKE_RADIUS = "radius that half survive, spike space, worst of four passes"
+PIXEL_RADIUS = "radius that half survive, pixel space, level search"
 POINTS = 100
 QUANTITIES = {  # of rule 8, each with its claim, its unit and how many of that are one
     PUBLISHED: (ROBUST, "points", POINTS),

@@ -25,11 +25,10 @@ def noise(rows: pd.DataFrame, eps: float = 1) -> Finding:
     share = (left["clean"] - left["noise"]) / (left["clean"] - left["pgd"])
     return Finding(
         f"In pixel space at {eps:g}/255 random noise, the best of 20 draws, leaves {left['noise']:.1f} % of the "
-        f"images, FGSM "
-        f"{left['fgsm']:.1f} % and PGD-7 (any iterate) {left['pgd']:.1f} %: noise does better than one step along the "
-        f"gradient and "
-        f"{100 * share:.0f} % of what seven do. The gradient misleads ({part['n'].max()} images, both pools, "
-        f"one seed).",
+        f"images ({left['clean']:.1f} % without attack); through the weighted BPDA surrogate FGSM leaves "
+        f"{left['fgsm']:.1f} % and PGD-7 (any iterate) {left['pgd']:.1f} %. Noise fools more images than one step "
+        f"along this gradient and {100 * share:.0f} % as many as seven do: the surrogate's gradient misleads "
+        f"({part['n'].max()} images, both pools, one seed).",
         left["pgd"] < left["noise"] < left["fgsm"] and share > 0.75 and part["seed"].nunique() == 1,
     )
 

@@ -11,6 +11,8 @@ from ..tables import FIVE_SEEDS, PAIR, interval_text
 from . import Finding
 from .pools import lacking
 
+PASSED = ("avg/max", "avg")  # average pooling trained through max pooling's pass, and through its own
+
 # The attack's pass with more zeros, and the one with fewer, on networks trained through max pooling's own.
 SPARSER = (("silent", "max"), ("max", "ties"), ("max", "avg"))
 
@@ -57,6 +59,21 @@ def sparser(stand: pd.DataFrame) -> Finding:
         f"standing than a denser one, in points: {each}. Against the worst of the four the library's own pass "
         f"overstates max pooling by {interval_text(over.mean, over.half)} points: an attack on it has to try others.",
         over.above and all(d.above for d in moves.values() if d),
+    )
+
+
+def larger(networks: pd.DataFrame) -> Finding:
+    """The forward pass alike, the sparser backward pass gives the larger gradient; of `size.by_network`."""
+    log = networks.pivot(index="seed", columns="pool", values="log l1").reindex(columns=[*TRAINED, *PASSED])
+    apart = {pair: (log[pair[0]] - log[pair[1]]).dropna() for pair in (TRAINED, PASSED)}
+    if not all(map(len, apart.values())):
+        raise lacking("backwards", TRAINED)
+    times = [f"{2 ** d.mean():.1f} times as large with {one} as with {two}" for (one, two), d in apart.items()]
+    return Finding(
+        f"With the same forward pass the sparser gradient is the larger one: its L1 norm is {' and '.join(times)}, in "
+        f"every seed ({' and '.join(str(len(d)) for d in apart.values())}). That max pooling's gradient is smaller "
+        "than average pooling's comes with its forward pass, not with its zeros.",
+        all((d > 0).all() for d in apart.values()),
     )
 
 

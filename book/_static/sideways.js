@@ -1,0 +1,16 @@
+// What is wider than its box scrolls sideways, and shows that it does (.sideways in book.css).
+const BOXES = ".cell_output, figure, .text_html, div.math, span.math, mjx-container, pre.aligned";
+
+function mark() {
+  for (const box of document.querySelectorAll(`.bd-article :is(${BOXES})`)) {
+    const scrolls = ["auto", "scroll"].includes(getComputedStyle(box).overflowX);
+    box.classList.toggle("sideways", scrolls && box.scrollWidth > box.clientWidth + 2);
+  }
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  // A printed table keeps its columns; printed sentences wrap.
+  for (const pre of document.querySelectorAll(".cell_output pre"))
+    pre.classList.toggle("aligned", /\S {2,}\S[^]*\n[^]*\S {2,}\S/.test(pre.textContent));
+  new ResizeObserver(mark).observe(document.querySelector(".bd-article") ?? document.body); // formulas come late
+});
