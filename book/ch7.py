@@ -104,7 +104,8 @@ picture
 
 # %% tags=["hide-input"]
 shown = found.assign(name=found["name"].map(matrix.KNOWN)) if len(found) else found
-HTML(page.table(shown.rename(columns={"name": "robustness with", "value": "partial correlation"}).round(2)))
+shown = shown.rename(columns={"name": "robustness with", "value": "partial correlation"}).round(2)
+HTML(page.table(shown) if len(shown) else "<p>The partial correlations need more networks, as said at the top.</p>")
 
 # %% [markdown]
 # (sharpness-missing)=

@@ -228,7 +228,7 @@ both = pd.concat(rows).fillna("") if rows else pd.DataFrame()
 HTML(
     page.table(both.rename(columns={"training": "pool"}), group=["network"])
     if len(bare)
-    else "<p>Not recorded yet.</p>"
+    else "<p>No network without BatchNorm is recorded yet; the next section has the commands.</p>"
 )
 
 # %% [markdown]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from typing import Any
 
@@ -129,8 +128,3 @@ def behind_it() -> list[str]:
         if run.but(pool=sweep.pool, neuron=sweep.neuron, skip=sweep.skip, seed=sweep.seed) == sweep:
             found.add(record["name"])
     return sorted(found)
-
-
-def listed(said: list[str]) -> str:
-    """The three sentences as numbered paragraphs."""
-    return "<ol>" + "".join(f"<li>{html.escape(s)}</li>" for s in said) + "</ol>"

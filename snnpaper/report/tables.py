@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 
 import numpy as np
 import pandas as pd
@@ -249,6 +250,7 @@ def readings(frame: pd.DataFrame, pair: Pair = PAIR) -> list[str]:
     return found or ["No cell has five seeds of both pools yet: nothing can be said."]
 
 
-def bullets(sentences: list[str]) -> str:
-    """The sentences as an HTML list, which a page can also show away from its chapter."""
-    return "<ul>" + "".join(f"<li>{html.escape(s)}</li>" for s in sentences) + "</ul>"
+def bullets(sentences: list[str], tag: str = "ul") -> str:
+    """The sentences as an HTML list (`tag` "ol" numbers them); no line breaks between a number and its unit."""
+    whole = [re.sub(r"(?<=\d) (?=%|±)|(?<=±) ", "\N{NO-BREAK SPACE}", html.escape(s)) for s in sentences]
+    return f"<{tag}>{''.join(map('<li>{}</li>'.format, whole))}</{tag}>"

@@ -63,12 +63,13 @@ def curves(dataset: str) -> pd.DataFrame:
 def worst(dataset: str) -> pd.DataFrame:
     """One row a network, budget of moves and attack that saw every recording; also "clean" and WORST.
 
-    Columns: run, pool, seed, scale, n, space, eps (moves), attack, correct (bool array), accuracy.
+    Columns: run, dataset, pool, seed, scale, n, space, eps (moves), attack, correct (bool array), accuracy.
     """
     rows = []
     for record in records(dataset):
         run, n = Run.from_dict(record["config"]), record["results"]["n"]
-        head = {"run": run.name, "pool": run.pool, "seed": run.seed, "scale": run.scale, "n": n, "space": "events"}
+        head = {"run": run.name, "dataset": dataset, "pool": run.pool, "seed": run.seed, "scale": run.scale}
+        head |= {"n": n, "space": "events"}
         for b in record["results"]["batteries"]:
             named = {"clean": b["clean"], WORST: b["robust"]}
             named |= {a["algorithm"]: a["correct"] for a in b["attacks"] if a["whole"]}
@@ -76,8 +77,8 @@ def worst(dataset: str) -> pd.DataFrame:
                 correct = ledger.unpack(bits, n)
                 row = {"eps": b["budget"], "attack": attack, "correct": correct, "accuracy": correct.mean()}
                 rows.append(head | row)
-    return pd.DataFrame(rows, columns=["run", "pool", "seed", "scale", "n", "space", "eps", "attack", "correct",
-                                       "accuracy"])  # fmt: skip
+    return pd.DataFrame(rows, columns=["run", "dataset", "pool", "seed", "scale", "n", "space", "eps", "attack",
+                                       "correct", "accuracy"])  # fmt: skip
 
 
 def each_attack(battery: pd.DataFrame) -> pd.DataFrame:
