@@ -15,7 +15,8 @@ help:      ## this list
 
 env: $(STAMP)  ## make .venv and install everything into it (5.7 GB; only when requirements.lock changed)
 
-# The stamp is written last: an interrupted installation is taken up again by the same command.
+# The stamp is written last: an interrupted installation is taken up again by the same command. Bytecode is compiled
+# here, since where Python may not write it every process would compile torch anew, ten seconds each time.
 $(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed; $(PYTHON) is older. Name another: make env PYTHON=python3.12"; exit 1; }
@@ -23,7 +24,7 @@ $(STAMP): pyproject.toml requirements.lock
 	@test -x $(PY) || $(PYTHON) -m venv "$(VENV)"
 	@$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip
 	$(PY) -m pip install --quiet uv
-	$(PY) -m uv pip install --python $(PY) --require-hashes --requirements requirements.lock
+	$(PY) -m uv pip install --python $(PY) --compile-bytecode --require-hashes --requirements requirements.lock
 	$(PY) -m uv pip install --python $(PY) --no-deps --editable .
 	@touch "$@"
 

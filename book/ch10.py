@@ -110,7 +110,7 @@ HTML(
 # %%
 decided = rows[~rows["verdict"].isin(verdicts.NO_VERDICT)]
 words = rows["verdict"].replace("", "the paper's number is not known to us, no verdict")
-print(f"{len(rows)} rows: {len(decided)} with a verdict")
+print(f"{len(rows)} rows, {len(shown)} above and {cells.sum()} in the grid below: {len(decided)} with a verdict")
 for word, number in words.mask(rows["ours"] == "not measured", "not measured").value_counts().items():
     print(f"{number:5} {word}")
 if len(decided):

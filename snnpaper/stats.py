@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -12,6 +13,7 @@ CONFIDENCE = 0.95
 FEW = 3  # seeds from which their own spread gives an interval; two may agree by luck
 
 
+@functools.cache  # a page asks for the same hits of the same images again and again
 def wilson(hits: int, n: int) -> tuple[float, float]:
     """95 % Wilson interval of an accuracy of `hits` over `n` images, as fractions.
 

@@ -113,7 +113,7 @@ def test_the_lock_has_what_pyproject_asks_for_with_hashes():
 
 def test_make_asks_for_the_lock_and_knows_folders_with_spaces(tmp_path):
     asked = subprocess.run(["make", "-n", "env", f"VENV={tmp_path}/a b"], cwd=ROOT, capture_output=True, text=True)
-    assert "--require-hashes --requirements requirements.lock" in asked.stdout
+    assert "--compile-bytecode --require-hashes --requirements requirements.lock" in asked.stdout
     assert f'"{tmp_path}/a b/bin/python" -m uv pip install' in asked.stdout
     (tmp_path / "a b").mkdir()
     (tmp_path / "a b" / ".installed").touch()
