@@ -15,7 +15,7 @@
 #
 # **The finding.** No number of the paper has a verdict yet: none of our networks has its scale with five seeds. At our own
 # scale max pooling leads under the paper's own attack, as it says, and after four epochs by nothing that can be told from zero
-# under PGD-20; after thirty, in one seed, it leads by more and against stronger attacks too. The input gradient is dense with
+# under PGD-20; after fifteen or thirty, a seed each, it leads by more and against stronger attacks too. The input gradient is dense with
 # either pool. With numbers, each checked by this page:
 
 # %% tags=["hide-input"]

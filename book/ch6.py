@@ -15,8 +15,8 @@
 #
 # **The finding.** In pixel space what looks like robustness of these networks is the attack's failure: the smallest step an image
 # can make undoes them, once the attacker does not follow the gradient of one BPDA surrogate. In spike space they withstand a little, and under PGD-20 the
-# choice of the pool makes no difference that five seeds can tell from zero. This is after four epochs of training; after thirty, in
-# one seed, it does ([](design-longer)). With numbers, each checked by this page against the records:
+# choice of the pool makes no difference that five seeds can tell from zero. This is after four epochs of training; after fifteen
+# or thirty, a seed each, it does ([](design-longer)). With numbers, each checked by this page against the records:
 
 # %% tags=["hide-input"]
 from IPython.display import HTML, display

@@ -138,9 +138,20 @@ def test_longer_training_is_compared_within_the_same_seeds(acc):
         length.longer(acc[acc["epochs"] <= 4])
 
 
+def test_a_lead_that_repeats_is_in_every_seed(acc):
+    assert length.again(acc).holds and "2 seeds" in length.again(acc).text
+    second = (acc["epochs"] == 15) & (acc["seed"] == 1)
+    swapped = acc["pool"].where(~second, acc["pool"].replace({"max": "avg", "avg": "max"}))
+    assert not length.again(acc.assign(pool=swapped)).holds
+    with pytest.raises(ledger.LedgerError, match="lacks robustness records"):
+        length.again(acc[~second])
+
+
 def test_a_lead_after_longer_training_must_stand_and_be_its_own_gradient_s():
     stand = standing.standing(matrix.attacks(answer.LONG))
     assert length.stands(stand).holds and length.through(stand).holds
+    other_seed = standing.standing(matrix.attacks(answer.LONG.but(epochs=15)))
+    assert length.stands(other_seed, 15).holds and "After 15 epochs" in length.stands(other_seed, 15).text
 
     def renamed(**names):
         return stand.assign(training=stand["training"].replace(names))

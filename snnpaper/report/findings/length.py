@@ -64,10 +64,10 @@ def _listed(values: Iterable) -> str:
     return f"{', '.join(most)} and {last}"
 
 
-def stands(stand: pd.DataFrame) -> Finding:
-    """After the longer training max pooling leads in the worst case over the pool's backward passes too.
+def stands(stand: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
+    """After a longer training max pooling leads in the worst case over the pool's backward passes too.
 
-    `stand` is `standing.standing` of the networks that `scoped.JUDGED` names.
+    `stand` is `standing.standing` of networks trained for so many epochs and otherwise as `scoped.JUDGED` says.
     """
     own, worst = (difference(stand, attack, PAIR) for attack in (OWN, WORST))
     if own is None or worst is None:
@@ -75,7 +75,7 @@ def stands(stand: pd.DataFrame) -> Finding:
     text = {d: interval_text(d.mean, d.half) for d in (own, worst)}
     over = "the images" if worst.seeds < FIVE_SEEDS else "seeds and images"
     return Finding(
-        f"After {scoped.JUDGED.epochs} epochs max minus average pooling is {text[own]} points of the correctly "
+        f"After {epochs} epochs max minus average pooling is {text[own]} points of the correctly "
         f"classified images at {EPS}/255 through each network's own gradient, and {text[worst]} through the worst of "
         f"the pool's four ({worst.seeds} seed{'s' * int(worst.seeds > 1)}, interval over {over}): what stays of the "
         "lead is not the attack's choice among these gradients.",
