@@ -61,11 +61,12 @@ shown.append(length.chance(length.validated()))
 HTML(findings.say(*shown, gradients.smaller(), pools.reversed_by_relu(acc), pools.clean(acc)))
 
 # %% [markdown]
-# The directions among the paper's claims are judged at a named reduced scale with five seeds, apart from its numbers
+# The directions among the paper's claims are judged at two named reduced scales with five seeds, apart from its numbers
 # ([](report-scoped)):
 
 # %% tags=["hide-input"]
-HTML(tables.bullets([scoped.sentence(scoped.judged(scoped.differences()))]))
+found = scoped.differences()
+HTML(tables.bullets([scoped.sentence(scoped.judged(found, scale), scale) for scale in scoped.SCALES]))
 
 # %% tags=["remove-input"]
 HTML(

@@ -120,7 +120,7 @@ from snnpaper.stats import wilson
 #
 # 18. **Rules 7 and 8 after 15 epochs.** Five seeds of 30 epochs cost more than can be promised, so the directions are decided at
 #    15 epochs too: in words of its own ("width 16, 15 epochs: held"), beside 30 epochs and never in their place. To the quantities of
-#    rule 8 comes the share of correctly classified images that survive at 4/255 in the worst of four passes, max − avg. The first two
+#    rule 8 comes, at both lengths, the share of correctly classified images that survive at 4/255 in the worst of four passes, max − avg. The first two
 #    seeds were known and pointed one way, so the mean over seeds 2, 3 and 4 alone is printed beside that over all five.
 #
 # *Before the amendment* rule 2 took the interval over seeds alone, called "held" whatever met the paper's value (so a vague

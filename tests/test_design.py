@@ -215,7 +215,7 @@ def test_the_findings_on_training_and_on_the_attack_s_pass(tmp_path, monkeypatch
 
 def test_the_rule_s_words():
     def d(mean, half):
-        return standing.Difference(mean, half, 5)
+        return standing.Difference(mean, half, dict.fromkeys(range(5), mean))
 
     assert matrix.verdict(d(0.0, 0.1), d(0.2, 0.1)) == matrix.DENSITY
     assert matrix.verdict(d(0.2, 0.1), d(0.02, 0.1)) == matrix.MASKING

@@ -28,7 +28,8 @@ def test_a_verdict_needs_five_seeds_and_an_interval_without_zero(seeds, mean, ha
 def rows(epochs, seeds, mean=0.02, quantity=scoped.PUBLISHED):
     cell = tables.cell(scoped.JUDGED.but(epochs=epochs))
     head = {k: v for k, v in cell.items() if k != "pool"}
-    return [head | {"quantity": quantity, "seeds": seeds, "mean": mean, "half": 0.01, "n": 1000, "runs": ["a", "b"]}]
+    found = {"seeds": seeds, "mean": mean, "half": 0.01, "by_seed": dict.fromkeys(range(seeds), mean)}
+    return [head | {"quantity": quantity, "n": 1000, "runs": ["a", "b"]} | found]
 
 
 def test_only_the_named_scale_is_judged():
@@ -40,6 +41,16 @@ def test_only_the_named_scale_is_judged():
         scoped.judged(found)
     )
     assert "yet (width 16, 30 epochs): 3 of 5 seeds" in scoped.sentence(scoped.judged(pd.DataFrame(rows(30, 3))))
+
+
+def test_fifteen_epochs_are_judged_in_words_of_their_own_and_the_later_seeds_apart():
+    row = rows(15, 5)[0]
+    row["by_seed"] = {0: 0.05, 1: 0.05, 2: 0.01, 3: 0.0, 4: -0.01}
+    found, scale = pd.DataFrame([*rows(30, 2, -0.5), row]), scoped.SCALES[1]
+    shown = scoped.judged(found, scale).set_index("quantity").loc[scoped.PUBLISHED]
+    assert shown[["ours", "later seeds", "verdict"]].to_list() == ["+2 ± 1 points", "+0 points", "held"]
+    assert "Scoped verdicts (width 16, 15 epochs, five seeds)" in scoped.sentence(scoped.judged(found, scale), scale)
+    assert (scoped.judged(found)["verdict"] != "held").all() and (scoped.judged(found)["later seeds"] == "").all()
 
 
 def test_the_differences_are_those_of_the_tables():
@@ -67,3 +78,5 @@ def test_the_rules_name_the_scale_that_is_judged():
     text = (Path(__file__).resolve().parents[1] / "book" / "rules.py").read_text(encoding="utf-8")
     assert "at width 16, 30 epochs, five seeds" in text
     assert scoped.JUDGED == Run.make("cpu", width=16, epochs=30, batch_size=16)
+    assert "Rules 7 and 8 after 15 epochs" in text and "seeds 2, 3 and 4 alone" in text
+    assert scoped.SCALES[1] == scoped.JUDGED.but(epochs=15) and scoped.LATER == (2, 3, 4)

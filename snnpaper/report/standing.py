@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -99,7 +99,11 @@ class Difference:
 
     mean: float
     half: float
-    seeds: int
+    by_seed: dict[int, float] = field(hash=False)
+
+    @property
+    def seeds(self) -> int:
+        return len(self.by_seed)
 
     @property
     def above(self) -> bool:
@@ -128,8 +132,8 @@ def difference(stand: pd.DataFrame, attack: str, pair: Pair, instead: str = "") 
         return None
     each = [[np.stack(_values(c.loc[[(t, s) for s in seeds]])) for t in pair] for c in chosen]
     first, *other = [one - two for one, two in each]
-    mean, half = over_seeds_and_images(first - other[0] if other else first)
-    return Difference(mean, half, len(seeds))
+    apart = first - other[0] if other else first
+    return Difference(*over_seeds_and_images(apart), dict(zip(seeds, apart.mean(1), strict=True)))
 
 
 def between(stand: pd.DataFrame, training: str, one: str, other: str) -> Difference | None:
@@ -138,8 +142,8 @@ def between(stand: pd.DataFrame, training: str, one: str, other: str) -> Differe
     first, second = (part[part["attack"] == attack].sort_values("seed") for attack in (one, other))
     if first.empty or second.empty:
         return None
-    mean, half = over_seeds_and_images(np.stack(_values(first)) - np.stack(_values(second)))
-    return Difference(mean, half, len(first))
+    apart = np.stack(_values(first)) - np.stack(_values(second))
+    return Difference(*over_seeds_and_images(apart), dict(zip(first["seed"], apart.mean(1), strict=True)))
 
 
 def table(found: pd.DataFrame, trainings: Sequence[str], passes: Sequence[str]) -> pd.DataFrame:

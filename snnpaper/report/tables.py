@@ -124,7 +124,7 @@ def contrast(frame: pd.DataFrame, pair: Pair = PAIR) -> pd.DataFrame:
     """Paired difference of two pools, the first minus the second (same images, same seed), a row a cell and attack.
 
     `difference` and `half` are those of `over_seeds_and_images`, `one_run` is the scatter of single pairs, `by_seed`
-    each pair's difference; `runs` are the networks compared.
+    each seed's difference (a dict); `runs` are the networks compared.
     """
     keys = [k for k in CELL if k != "pool"] + _MEASURED + ["n"]
     rows = []
@@ -139,7 +139,7 @@ def contrast(frame: pd.DataFrame, pair: Pair = PAIR) -> pd.DataFrame:
             "difference": mean,
             "half": half,
             "one_run": one_run((a - b).mean(1)),
-            "by_seed": list((a - b).mean(1)),
+            "by_seed": dict(zip(seeds, (a - b).mean(1), strict=True)),
             "runs": runs,
         }
         rows.append(dict(zip(keys, values, strict=True)) | found)

@@ -156,13 +156,13 @@ def seed_differences(found: pd.DataFrame, order: list[str], pair: Pair = PAIR) -
     """Accuracy with the first pool minus the second (points) under each attack in `order`: a ring a seed, filled their
     mean with its 95 % interval over seeds and images.
 
-    `found` has attack, difference, half and by_seed (a list), fractions.
+    `found` has attack, difference, half and by_seed (a dict), fractions.
     """
     figure, (ax,) = panels(1, 1, (5.4, 0.36 * len(order) + 0.9))
     for place, attack in enumerate(order):
         row = found[found["attack"] == attack].iloc[0]
-        ax.plot([100 * d for d in row["by_seed"]], [place + 0.2] * len(row["by_seed"]), "o", ms=4, color=COLOURS[7],
-                mfc="white", label="one seed" if place == 0 else None)  # fmt: skip
+        ax.plot([100 * d for d in row["by_seed"].values()], [place + 0.2] * len(row["by_seed"]), "o", ms=4,
+                color=COLOURS[7], mfc="white", label="one seed" if place == 0 else None)  # fmt: skip
         ax.errorbar(100 * row["difference"], place - 0.1, xerr=100 * row["half"], fmt="o", ms=5, color=COLOURS[0],
                     capsize=3, label="mean" if place == 0 else None)  # fmt: skip
     ax.axvline(0, color="black", lw=0.8)

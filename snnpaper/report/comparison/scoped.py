@@ -1,7 +1,8 @@
-"""Rules 7 to 10: the paper's directions, judged at a named reduced scale, and how they turn with length and width."""
+"""Rules 7 to 10 and 18: the paper's directions at named reduced scales, and how they turn with length and width."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import pandas as pd
@@ -11,25 +12,31 @@ from ... import ledger
 from ...attacks.standard import EVAL, TRAIN
 from ...config import Run
 from ...stats import FEW, over_seeds
-from .. import tables
+from .. import standing, tables
+from ..design import matrix
 from ..findings.pools import half_radii
 from ..plots import COLOURS, panels
 from ..radii import along, worst_pass
+from ..standing import EPS
 from ..tables import CELL, FIVE_SEEDS, PAIR
 from ..trail import densities
 from .verdicts import HELD, NOT_HELD, UNRESOLVED, by_sign
 
-JUDGED = Run.make("cpu", epochs=30)  # of any seed and both pools; every other network has intervals only
+JUDGED = Run.make("cpu", epochs=30)  # of any seed and both pools
+SCALES = (JUDGED, JUDGED.but(epochs=15))  # of rules 9 and 18; every other network has intervals only
+LATER = (2, 3, 4)  # the seeds of which rule 18 knew nothing
 ROBUST, ACCURATE, SPARSER = "max pooling is more robust", "average pooling is more accurate", "max pooling is sparser"
 PUBLISHED, SOUND = "published attack, 8/255", "the same attack, eval mode"
 CLEAN = "accuracy on the test images"
 AT_POOL, AT_INPUT = "zero entries at the pool's input", "zero entries at the network's input"
 SPIKE_RADIUS = "radius that half survive, spike space, worst of four passes"
 PIXEL_RADIUS = "radius that half survive, pixel space, level search"
+STANDS = f"correct images that stand at {EPS}/255, spike space, worst of four passes"  # of rule 18
 POINTS = 100
-QUANTITIES = {  # of rule 8, each with its claim, its unit and how many of that are one
+QUANTITIES = {  # of rules 8 and 18, each with its claim, its unit and how many of that are one
     PUBLISHED: (ROBUST, "points", POINTS),
     SOUND: (ROBUST, "points", POINTS),
+    STANDS: (ROBUST, "points", POINTS),
     SPIKE_RADIUS: (ROBUST, "/255", 1),
     PIXEL_RADIUS: (ROBUST, "/255", 1),
     CLEAN: (ACCURATE, "points", POINTS),
@@ -38,16 +45,16 @@ QUANTITIES = {  # of rule 8, each with its claim, its unit and how many of that 
 }
 _PLACES = {AT_POOL: "sn1", AT_INPUT: "input"}
 _KEYS = [k for k in CELL if k != "pool"]
-_COLUMNS = [*_KEYS, "quantity", "seeds", "mean", "half", "n", "runs"]
+_COLUMNS = [*_KEYS, "quantity", "seeds", "mean", "half", "by_seed", "n", "runs"]
 
 
 def differences() -> pd.DataFrame:
-    """One row a quantity of rule 8 and cell trained on all images without a variant.
+    """One row a quantity and cell trained on all images without a variant.
 
     Columns: the cell's, quantity, seeds, mean (positive where the paper is right; in the quantity's own unit), half
-    (95 %, over seeds, and images where it is an accuracy), n (images) and runs.
+    (95 %, over seeds, and images where it is an accuracy), by_seed (a dict), n (images) and runs.
     """
-    rows = [*_accuracies(), *_densities(), *_radii()]
+    rows = [*_accuracies(), *_densities(), *_radii(), *_standing()]
     return pd.DataFrame(rows, columns=_COLUMNS)
 
 
@@ -67,6 +74,7 @@ def _accuracies() -> Iterator[dict]:
         for d in tables.contrast(acc[chosen]).to_dict("records"):
             yield {k: d[k] for k in (*_KEYS, "seeds", "half", "n", "runs")} | {
                 "quantity": quantity, "mean": sign * d["difference"],
+                "by_seed": {seed: sign * v for seed, v in d["by_seed"].items()},
             }  # fmt: skip
 
 
@@ -112,9 +120,23 @@ def _over(cell: dict, quantity: str, pairs: pd.Series, part: pd.DataFrame) -> It
     if len(pairs):
         mean, half = over_seeds(pairs)
         runs = sorted(set(part.loc[part["seed"].isin(pairs.index), "run"]))
-        yield cell | {"quantity": quantity, "seeds": len(pairs), "mean": mean, "half": half} | {
-            "n": part["n"].min(), "runs": runs,
-        }  # fmt: skip
+        found = {"quantity": quantity, "seeds": len(pairs), "mean": mean, "half": half, "by_seed": dict(pairs)}
+        yield cell | found | {"n": part["n"].min(), "runs": runs}
+
+
+def _standing() -> Iterator[dict]:
+    """The share of rule 11, in the worst case over the passes, of every setting that has both pools."""
+    runs = (Run.from_dict(r["config"]) for r in ledger.records("backwards"))
+    for setting in dict.fromkeys(run.but(pool=JUDGED.pool, seed=JUDGED.seed) for run in runs):
+        stand = standing.standing(matrix.attacks(setting))
+        if d := standing.difference(stand, standing.WORST, PAIR):
+            part = stand[stand["training"].isin(PAIR) & (stand["attack"] == standing.WORST)]
+            part = part[part["seed"].isin(d.by_seed)]
+            cell = {k: v for k, v in tables.cell(setting).items() if k != "pool"}
+            found = {"seeds": d.seeds, "mean": d.mean, "half": d.half if d.seeds >= FEW else math.nan}
+            yield cell | {"quantity": STANDS, "by_seed": d.by_seed, "n": part["n"].min()} | found | {
+                "runs": sorted(part["run"]),
+            }  # fmt: skip
 
 
 def word(seeds: int, mean: float, half: float) -> str:
@@ -131,17 +153,23 @@ def size(quantity: str, seeds: int, mean: float, half: float) -> str:
     return f"{times * mean:+.2g}{interval}{unit if unit.startswith('/') else ' ' + unit}"
 
 
-def judged(found: pd.DataFrame) -> pd.DataFrame:
-    """The scoped verdicts: a row a quantity of rule 8, of JUDGED's cell; claim, quantity, ours, verdict, runs."""
-    cell = tables.cell(JUDGED)
+def judged(found: pd.DataFrame, scale: Run = JUDGED) -> pd.DataFrame:
+    """The scoped verdicts: a row a quantity, of one scale's cell; claim, quantity, ours, later seeds, verdict, runs.
+
+    "later seeds" is the mean over LATER alone, empty until all of them are there.
+    """
+    cell = tables.cell(scale)
     here = found[(found[_KEYS] == pd.Series({k: cell[k] for k in _KEYS})).all(axis=1)].set_index("quantity")
     rows = []
     for quantity, (claim, _, _) in QUANTITIES.items():
-        row = {"claim": claim, "quantity": quantity, "ours": "not measured", "verdict": word(0, 0, 0), "runs": []}
+        row = {"claim": claim, "quantity": quantity, "ours": "not measured", "later seeds": "",
+               "verdict": word(0, 0, 0), "runs": []}  # fmt: skip
         if quantity in here.index:
             d = here.loc[quantity]
             what = (d["seeds"], d["mean"], d["half"])
             row |= {"ours": size(quantity, *what), "verdict": word(*what), "runs": d["runs"]}
+            if set(LATER) <= set(d["by_seed"]):
+                row["later seeds"] = size(quantity, 1, sum(d["by_seed"][s] for s in LATER) / len(LATER), math.nan)
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -178,9 +206,9 @@ def figure(found: pd.DataFrame) -> Figure:
     return drawn
 
 
-def sentence(verdicts: pd.DataFrame) -> str:
+def sentence(verdicts: pd.DataFrame, scale: Run = JUDGED) -> str:
     """What `judged` has decided, claim by claim, or how far it is."""
-    where = f"width {JUDGED.width}, {JUDGED.epochs} epochs"
+    where = f"width {scale.width}, {scale.epochs} epochs"
     decided = verdicts[verdicts["verdict"].isin((HELD, NOT_HELD, UNRESOLVED))]
     if decided.empty:
         lacks = verdicts["verdict"].iloc[0].removeprefix("no verdict: ")

@@ -46,7 +46,7 @@ def again(acc: pd.DataFrame, epochs: int = 15) -> Finding:
     clean, hit = lead(acc, "clean", shown=shown), _published(acc, epochs)
     if hit["seeds"] < 2:
         raise lacking("robustness")
-    each, on_clean = ([100 * v for v in d["by_seed"]] for d in (hit, clean))
+    each, on_clean = ([100 * v for v in d["by_seed"].values()] for d in (hit, clean))
     return Finding(
         f"After {epochs} epochs, of which {hit['seeds']} seeds are recorded, max pooling leads by "
         f"{_listed(f'{v:.1f}' for v in each)} points under the published attack and by "
