@@ -15,10 +15,10 @@
 #
 # **The finding.** The sparse gradient misleads the attacker; after short training there is no sign that it protects. An attack
 # through each network's own gradient favours max pooling; an attacker who tries the pool's other gradients finds no lead, and
-# a network trained through a dense gradient withstands him no less. That is after four epochs; after thirty in one seed and
-# fifteen in another max pooling leads in the worst case too, and in the first it does not when trained through a dense gradient:
-# that the sparse gradient protects in a long training is suggested, and not yet shown. With numbers, at reduced scale, each checked
-# by this page against the records:
+# a network trained through a dense gradient withstands him no less. That is after four epochs; after fifteen
+# and thirty, in the seeds there are, max pooling leads in the worst case too, and in the one where it was tried it does not when
+# trained through a dense gradient: that the sparse gradient protects in a long training is suggested, and not yet shown. With
+# numbers, at reduced scale, each checked by this page against the records:
 
 # %% tags=["hide-input"]
 import pandas as pd
@@ -38,7 +38,7 @@ stand = everyone[everyone["training"].isin(matrix.CAUSE)]
 shares, images = standing.shares(stand), every_image[every_image["pool"].isin(matrix.CAUSE)]
 networks, fit = size.by_network(images), size.fit(images)
 longer = standing.standing(matrix.attacks(scoped.JUDGED))
-fifteen = standing.standing(matrix.attacks(answer.AGAIN))  # of another seed
+fifteen = standing.standing(matrix.attacks(answer.AGAIN))  # of other seeds
 HTML(
     findings.say(
         said.misled(stand),
@@ -162,7 +162,7 @@ assert abs(standing.difference(fifteen, standing.WORST, PAIR).mean - apart[PAIR,
 # Max pooling withstands the worst attack about as well as after four epochs; average pooling loses, and so does max pooling that
 # was trained through average pooling's gradient. So in this seed the lead does not come from max pooling becoming robust, nor from
 # its forward pass; it goes with the sparse gradient in training. Two things may overturn this: four more seeds, which rule 17 asks
-# for before it gives a verdict, and the epoch, since average pooling's last one is a low one; but the second seed's lead after
+# for before it gives a verdict, and the epoch, since average pooling's last one is a low one; but the lead of other seeds after
 # fifteen epochs is about as large (above).
 #
 # ## Size apart from sparsity
@@ -267,7 +267,7 @@ if len(networks) >= 24:  # what the next two sections say of rule 12
 # - More networks in the regression. The interval of density's coefficient ends close to zero: rule 12's verdict may turn, to a
 #   small protection by sparsity.
 # - A stronger attack. All shares are upper bounds, and "the worst of these" is the worst of a few passes with 20 steps each.
-# - A longer training does change it, as far as two seeds and their last epochs go (above). A wider
+# - A longer training does change it, as far as the few seeds and their last epochs go (above). A wider
 #   network; and pixel space, where nearly every image falls at 1/255, so that this
 #   comparison cannot be made there.
 #

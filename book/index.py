@@ -12,7 +12,7 @@
 # %% [markdown]
 # # Gradient sparsity and robustness in spiking networks
 #
-# ## The answer: under a stronger attack max pooling's lead is in doubt after short training; after longer training, in two seeds, it stays
+# ## The answer: under a stronger attack max pooling's lead is in doubt after short training; after longer training, so far, it stays
 
 # %% tags=["remove-input"]
 from IPython.display import HTML

@@ -22,7 +22,7 @@ from .standing import EPS
 from .tables import FIVE_SEEDS, PAIR, interval_text
 
 LONG = scoped.JUDGED  # the longer training
-AGAIN = LONG.but(epochs=15)  # a shorter one, in which another seed was attacked
+AGAIN = LONG.but(epochs=15)  # a shorter one, in which other seeds were attacked
 
 
 def sentences(acc: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
@@ -30,22 +30,22 @@ def sentences(acc: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
 
     The first has no interval, the second is of the longer training, the third says what the answer does not cover.
     """
-    stand, other_seed = (standing.standing(matrix.attacks(run)) for run in (LONG, AGAIN))
+    stand, others = (standing.standing(matrix.attacks(run)) for run in (LONG, AGAIN))
     findings.check(pools.published(acc), pools.stronger(curves, 8), pools.stronger(curves, 4))
     findings.check(pools.half_survive(curves), length.longer(acc), length.stands(stand), length.through(stand))
-    findings.check(length.again(acc, AGAIN.epochs), length.stands(other_seed, AGAIN.epochs))
+    findings.check(length.again(acc, AGAIN.epochs), length.stands(others, AGAIN.epochs))
     findings.check(gradients.smaller(), pools.reversed_by_relu(acc), pools.clean(acc))
     (one, other), shown, paper = PAIR, attacked.SHOWN, Run()
     first, then = pools.lead(acc, "spike", TRAIN), pools.on_curve(curves, pools.SPIKE, 8)
     found, relu = gradients.gradients(), pools.twins(acc)["relu"].sum()
     left = {f"{100 * then[pool]:.0f} %" for pool in PAIR}
     own, worst = (standing.difference(stand, attack, PAIR) for attack in (standing.OWN, standing.WORST))
-    second = standing.difference(other_seed, standing.WORST, PAIR)
+    again = standing.difference(others, standing.WORST, PAIR)
     dense = standing.difference(stand, standing.WORST, matrix.TRAINED)
     assert shown.scale != "paper", "the networks have the paper's scale: the third sentence is to be written anew"
     assert len(left) == 1, "the first sentence says of both pools what a stronger attack leaves"
-    assert own and worst and second and dense, "the second sentence is of the longer training"
-    assert not set(stand["seed"]) & set(other_seed["seed"]), "the second sentence speaks of another seed"
+    assert own and worst and again and dense, "the second sentence is of the longer training"
+    assert not set(stand["seed"]) & set(others["seed"]), "the second sentence speaks of other seeds"
     return [
         f"On CIFAR-10, after {shown.epochs} epochs, spiking networks with max pooling keep {100 * first[one]:.0f} % "
         f"of the images under the published attack and those with average pooling {100 * first[other]:.0f} %; a "
@@ -53,9 +53,9 @@ def sentences(acc: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
         "cannot tell the two apart.",
         f"After {LONG.epochs} epochs ({worst.seeds} seed{'s' * int(worst.seeds > 1)} so far) max pooling leads at "
         f"{EPS}/255 by {100 * own.mean:.0f} points through each network's own gradient and by "
-        f"{interval_text(worst.mean, worst.half)} through the worst of its pool's four, and in another seed by "
-        f"{interval_text(second.mean, second.half)} after {AGAIN.epochs}. Trained with average pooling's gradient it "
-        f"has no such lead ({dense.seeds} seed{'s' * int(dense.seeds > 1)}).",
+        f"{interval_text(worst.mean, worst.half)} through the worst of its pool's four, and in {again.seeds} other "
+        f"seed{'s' * int(again.seeds > 1)} by {interval_text(again.mean, again.half)} after {AGAIN.epochs}. Trained "
+        f"with average pooling's gradient it has no such lead ({dense.seeds} seed{'s' * int(dense.seeds > 1)}).",
         f"With either pool {gradients.floor(found['density'].min())} % or more of the gradient at the network's input "
         f"is not zero, with max pooling it is smaller; with ReLU in place of spikes average pooling leads in {relu} "
         f"of {relu} comparisons. Width is {shown.width}, not the paper's {paper.width} trained for {paper.epochs} "

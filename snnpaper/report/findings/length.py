@@ -83,15 +83,16 @@ def stands(stand: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
     )
 
 
-def through(stand: pd.DataFrame) -> Finding:
-    """After the longer training max pooling keeps its lead only if it was trained through its own sparse gradient."""
+def through(stand: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
+    """After a longer training max pooling keeps its lead only if it was trained through its own sparse gradient."""
     worst, rest = (difference(stand, WORST, pair) for pair in (TRAINED, (TRAINED[1], PAIR[1])))
     if worst is None or rest is None:
         raise lacking("backwards", TRAINED)
-    word = "too few for a verdict by rule 17" if worst.seeds < FIVE_SEEDS else "rule 17"
+    rule = "rule 17" if epochs == scoped.JUDGED.epochs else "rule 19"
+    word = f"too few for a verdict by {rule}" if worst.seeds < FIVE_SEEDS else rule
     return Finding(
-        "Trained as long through average pooling's dense gradient, max pooling has no such lead: trained through its "
-        f"own sparse one {interval_text(worst.mean, worst.half)} points more stand in the worst case, and it is "
+        f"Trained for {epochs} epochs through average pooling's dense gradient, max pooling has no such lead: trained "
+        f"through its own sparse one {interval_text(worst.mean, worst.half)} points more stand in the worst case, and it is "
         f"{interval_text(rest.mean, rest.half)} points from average pooling ({worst.seeds} "
         f"seed{'s' * int(worst.seeds > 1)}, {word}).",
         worst.above and rest.zero,
