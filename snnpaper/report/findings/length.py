@@ -92,8 +92,8 @@ def through(stand: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
     word = f"too few for a verdict by {rule}" if worst.seeds < FIVE_SEEDS else rule
     return Finding(
         f"Trained for {epochs} epochs through average pooling's dense gradient, max pooling has no such lead: trained "
-        f"through its own sparse one {interval_text(worst.mean, worst.half)} points more stand in the worst case, and it is "
-        f"{interval_text(rest.mean, rest.half)} points from average pooling ({worst.seeds} "
+        f"through its own sparse one {interval_text(worst.mean, worst.half)} points more stand in the worst case, and "
+        f"it is {interval_text(rest.mean, rest.half)} points from average pooling ({worst.seeds} "
         f"seed{'s' * int(worst.seeds > 1)}, {word}).",
         worst.above and rest.zero,
     )
