@@ -13,12 +13,12 @@
 # (ch-tables)=
 # # 5 · The tables: clean, FGSM, PGD
 #
-# **The finding.** Under PGD-7, last iterate, max pooling leads by a few points on CIFAR-10 in all three threat models (under
-# FGSM in pixel space only), and it leads on clean images too, so nothing is traded; after thirty epochs both leads are larger than
-# after four, in the one seed there is, and after fifteen it leads under attack in every seed there is, though how large a lead is
-# depends on which of the last epochs is taken;
-# on CIFAR-100 the pools cannot be told apart; and with ReLU in place of spikes average pooling leads. With numbers, each checked by
-# this page against the records:
+# **The finding.** After four epochs on CIFAR-10, SEW-ResNet-18 with max pooling leads by a few points under PGD-7 (last iterate) in
+# all three threat models (under FGSM in pixel space only), and on clean images too, so nothing is traded there. After thirty, in
+# the one seed there is, it leads by more on clean images and under the published attack; after fifteen, under that attack, in every
+# seed there is. How large the clean lead is depends on which of the last epochs is taken. On CIFAR-100 the pools cannot be told
+# apart under PGD-7 at 8/255, and with ReLU in place of spikes average pooling leads. With numbers, each checked by this page
+# against the records:
 
 # %% tags=["hide-input"]
 from IPython.display import HTML
@@ -284,7 +284,7 @@ for relu, part in differences.groupby(differences["label"].str.contains("ReLU"))
 
 # %% [markdown]
 # The two lines differ in sign: the same choice of pool goes one way with spikes and the other way without. Both kinds share the
-# max pool's sparse backward pass, so that by itself is not what protects. One seed and a short training say so only for these
+# max pool's sparse backward pass, so that pass alone does not make a lead. One seed and a short training say so only for these
 # networks.
 
 # %% tags=["hide-input"]

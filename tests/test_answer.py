@@ -13,6 +13,7 @@ from snnpaper.report import answer, findings, standing, tables
 from snnpaper.report.attacks import tables as attacked
 from snnpaper.report.design import matrix
 from snnpaper.report.findings import attacks, gradients, length, pools, reports
+from snnpaper.report.trail import densities
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -113,6 +114,21 @@ def test_noise_must_beat_one_step_to_be_a_finding():
     assert attacks.noise(rows).holds
     better = rows.assign(accuracy=np.where(rows["attack"] == "FGSM, weighted BPDA", 0.1, rows["accuracy"]))
     assert not attacks.noise(better).holds
+
+
+def test_all_attacks_together_must_leave_less_than_half():
+    rows = attacked.rows()
+    assert attacks.battery(rows).holds
+    assert not attacks.battery(rows.assign(accuracy=0.2)).holds
+
+
+def test_zeros_must_grow_with_the_training():
+    found = densities.frame()
+    assert length.thinner(found).holds
+    reversed_ = found["epochs"].map({4: 30, 8: 15, 15: 8, 30: 4}).fillna(found["epochs"]).astype(int)
+    assert not length.thinner(found.assign(epochs=reversed_)).holds
+    with pytest.raises(ledger.LedgerError, match="sparsity"):
+        length.thinner(found[found["epochs"] == 4])
 
 
 def test_the_odd_measurements_are_named(acc):

@@ -182,7 +182,7 @@ def test_where_it_masks_the_own_pass_shows_it_and_the_worst_case_does_not(tmp_pa
     assert matrix.answer(stand).startswith(f"Verdict by rule 11: {matrix.MASKING}")
     monkeypatch.setattr("snnpaper.report.attacks.mechanism.DRAWS", 60)
     frame = size.images()
-    assert "nothing is left for density" in size.left(size.fit(frame), 30)
+    assert "nothing that can be told from zero is left for density" in size.left(size.fit(frame), 30)
 
 
 def test_the_finding_says_so_where_it_masks_and_not_where_it_protects(tmp_path, monkeypatch):

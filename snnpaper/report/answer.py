@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from .. import ledger
 from ..attacks.standard import EVAL, TRAIN
 from ..config import Run
+from ..nets.data import TABLE
 from . import findings, standing
 from .attacks import tables as attacked
 from .comparison import scoped
@@ -20,6 +21,7 @@ from .findings import gradients, length, pools
 from .plots import COLOURS, panels
 from .standing import EPS
 from .tables import FIVE_SEEDS, PAIR, interval_text
+from .trail import densities
 
 LONG = scoped.JUDGED  # the longer training
 AGAIN = LONG.but(epochs=15)  # a shorter one, in which other seeds were attacked
@@ -31,36 +33,40 @@ def sentences(acc: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
     The first has no interval, the second is of the longer training, the third says what the answer does not cover.
     """
     stand, others = (standing.standing(matrix.attacks(run)) for run in (LONG, AGAIN))
-    findings.check(pools.published(acc), pools.stronger(curves, 8), pools.stronger(curves, 4))
+    findings.check(pools.published(acc), pools.stronger(curves, 8), pools.stronger(curves, EPS))
     findings.check(pools.half_survive(curves), length.longer(acc), length.stands(stand), length.through(stand))
     findings.check(length.again(acc, AGAIN.epochs), length.stands(others, AGAIN.epochs))
-    findings.check(gradients.smaller(), pools.reversed_by_relu(acc), pools.clean(acc))
+    findings.check(gradients.smaller(), length.thinner(densities.frame()), pools.reversed_by_relu(acc))
+    findings.check(pools.clean(acc))
     (one, other), shown, paper = PAIR, attacked.SHOWN, Run()
-    first, then = pools.lead(acc, "spike", TRAIN), pools.on_curve(curves, pools.SPIKE, 8)
+    first, then, half = pools.lead(acc, "spike", TRAIN), *(pools.on_curve(curves, pools.SPIKE, r) for r in (8, EPS))
     found, relu = gradients.gradients(), pools.twins(acc)["relu"].sum()
-    left = {f"{100 * then[pool]:.0f} %" for pool in PAIR}
     own, worst = (standing.difference(stand, attack, PAIR) for attack in (standing.OWN, standing.WORST))
     again = standing.difference(others, standing.WORST, PAIR)
     dense = standing.difference(stand, standing.WORST, matrix.TRAINED)
     assert shown.scale != "paper", "the networks have the paper's scale: the third sentence is to be written anew"
-    assert len(left) == 1, "the first sentence says of both pools what a stronger attack leaves"
+    assert max(then[one], then[other]) < 1 / TABLE[shown.dataset].classes, "the first sentence speaks of chance"
     assert own and worst and again and dense, "the second sentence is of the longer training"
     assert not set(stand["seed"]) & set(others["seed"]), "the second sentence speaks of other seeds"
     return [
         f"On CIFAR-10, after {shown.epochs} epochs, spiking networks with max pooling keep {100 * first[one]:.0f} % "
-        f"of the images under the published attack and those with average pooling {100 * first[other]:.0f} %; a "
-        f"stronger attack leaves {left.pop()} with either, and at half the radius, {EPS}/255, {first['seeds']} seeds "
-        "cannot tell the two apart.",
-        f"After {LONG.epochs} epochs ({worst.seeds} seed{'s' * int(worst.seeds > 1)} so far) max pooling leads at "
-        f"{EPS}/255 by {100 * own.mean:.0f} points through each network's own gradient and by "
-        f"{interval_text(worst.mean, worst.half)} through the worst of its pool's four, and in {again.seeds} other "
-        f"seed{'s' * int(again.seeds > 1)} by {interval_text(again.mean, again.half)} after {AGAIN.epochs}. Trained "
-        f"with average pooling's gradient it has no such lead ({dense.seeds} seed{'s' * int(dense.seeds > 1)}).",
-        f"With either pool {gradients.floor(found['density'].min())} % or more of the gradient at the network's input "
-        f"is not zero, with max pooling it is smaller; with ReLU in place of spikes average pooling leads in {relu} "
-        f"of {relu} comparisons. Width is {shown.width}, not the paper's {paper.width} trained for {paper.epochs} "
-        "epochs, and the paper's text could not be read.",
+        f"of the images under the published attack at 8/255 and those with average pooling {100 * first[other]:.0f} %; "
+        f"a stronger one leaves both below chance there, and {100 * half[one]:.0f} and {100 * half[other]:.0f} % at "
+        f"{EPS}/255, which {half['seeds']} seeds cannot tell apart.",
+        f"After {LONG.epochs} epochs ({_seeds(worst)} so far) max pooling keeps {interval_text(own.mean, own.half)} "
+        f"points more of the correctly classified images at {EPS}/255 when each network is attacked through its own "
+        f"gradient, and {interval_text(worst.mean, worst.half)} when the attacker sends it through the pool in four "
+        f"ways; after {AGAIN.epochs}, in {_seeds(again, ' other')}, {interval_text(again.mean, again.half)}. Trained "
+        f"with average pooling's gradient it has no such lead ({_seeds(dense)}).",
+        f"With either pool the gradient at the network's input is dense (after {shown.epochs} epochs "
+        f"{gradients.floor(found['density'].min())} % or more of it is not zero) and with max pooling smaller; with "
+        f"ReLU in place of spikes average pooling leads in {relu} of {relu} comparisons. Width is {shown.width}, not "
+        f"the paper's {paper.width} trained for {paper.epochs} epochs, and the paper's text could not be read.",
     ]
+
+
+def _seeds(d: standing.Difference, which: str = "") -> str:
+    return f"{d.seeds}{which} seed{'s' * int(d.seeds > 1)}"
 
 
 def figure(acc: pd.DataFrame, curves: pd.DataFrame, worst: pd.DataFrame) -> Figure:

@@ -252,5 +252,8 @@ def readings(frame: pd.DataFrame, pair: Pair = PAIR) -> list[str]:
 
 def bullets(sentences: list[str], tag: str = "ul") -> str:
     """The sentences as an HTML list (`tag` "ol" numbers them); no line breaks between a number and its unit."""
-    whole = [re.sub(r"(?<=\d) (?=%|±)|(?<=±) ", "\N{NO-BREAK SPACE}", html.escape(s)) for s in sentences]
+    whole = [
+        re.sub(r"(?<=\d) (?=%|±|(?:seeds?|epochs?|points|images)\b)|(?<=±) ", "\N{NO-BREAK SPACE}", html.escape(s))
+        for s in sentences
+    ]
     return f"<{tag}>{''.join(map('<li>{}</li>'.format, whole))}</{tag}>"

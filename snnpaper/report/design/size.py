@@ -51,7 +51,7 @@ def left(found: pd.DataFrame, networks: int) -> str:
         return "Fewer than two networks are recorded: nothing can be regressed."
     one = found.set_index("predictor").loc[DENSITY]
     clear = one["low"] > 0 or one["high"] < 0
-    word = "nothing is left for density"
+    word = "nothing that can be told from zero is left for density"
     if clear:
         word = (
             f"something is left for density (denser goes with {'larger' if one['together'] > 0 else 'smaller'} radii)"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ...attacks.settings import Settings
 from ...attacks.standard import TRAIN
 from .. import tables
 from ..attacks import tables as attacked
 from . import Finding
+
+ALONE = Settings("PGD", steps=20, iterate="any").name
 
 
 def noise(rows: pd.DataFrame, eps: float = 1) -> Finding:
@@ -26,10 +29,22 @@ def noise(rows: pd.DataFrame, eps: float = 1) -> Finding:
     return Finding(
         f"In pixel space at {eps:g}/255 random noise, the best of 20 draws, leaves {left['noise']:.1f} % of the "
         f"images ({left['clean']:.1f} % without attack); through the weighted BPDA surrogate FGSM leaves "
-        f"{left['fgsm']:.1f} % and PGD-7 (any iterate) {left['pgd']:.1f} %. Noise fools more images than one step "
-        f"along this gradient and {100 * share:.0f} % as many as seven do: the surrogate's gradient misleads "
-        f"({part['n'].max()} images, both pools, one seed).",
+        f"{left['fgsm']:.1f} % and PGD-7 (any iterate) {left['pgd']:.1f} %. Twenty draws without a gradient "
+        f"fool more images than one step along this one and {100 * share:.0f} % as many as seven steps: this surrogate "
+        f"is a poor guide ({part['n'].max()} images, both pools, one seed).",
         left["pgd"] < left["noise"] < left["fgsm"] and share > 0.75 and part["seed"].nunique() == 1,
+    )
+
+
+def battery(rows: pd.DataFrame, space: str = "spike", eps: float = 4) -> Finding:
+    """All attacks together leave less than half of what PGD with many steps alone leaves. `rows`: `attacked.rows`."""
+    part = rows[(rows["space"] == space) & (rows["eps"] == eps)]
+    alone, all_of_them = (part[part["attack"] == a].groupby("pool")["accuracy"].mean() for a in (ALONE, attacked.WORST))
+    shown = [" and ".join(f"{100 * left[pool]:.1f}" for pool in tables.PAIR) for left in (all_of_them, alone)]
+    return Finding(
+        f"That is one attack. In {space} space at {eps:g}/255 all attacks together leave {shown[0]} % of all images "
+        f"(max and average pooling), where {ALONE} alone leaves {shown[1]} % ({part['n'].max()} images, one seed).",
+        part["seed"].nunique() == 1 and bool((all_of_them < 0.5 * alone).all()),
     )
 
 

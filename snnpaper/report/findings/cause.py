@@ -27,7 +27,8 @@ def misled(stand: pd.DataFrame) -> Finding:
     return Finding(
         f"Attacked each through its own gradient, max minus average pooling is {text[own]} points of the correctly "
         f"classified images at {EPS}/255; through the worst of the pool's four backward passes, {text[worst]}. "
-        f"The {text[change]} points between the two are the attack's and not the network's ({own.seeds} seeds).",
+        f"{'Neither can' if own.zero else 'The second cannot'} be told from zero; the second attack costs max pooling "
+        f"{text[change]} points more than average pooling ({own.seeds} seeds).",
         min(d.seeds for d in (own, worst, change)) >= FIVE_SEEDS and change.above and not worst.above,
     )
 

@@ -77,8 +77,7 @@ def stands(stand: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
     return Finding(
         f"After {epochs} epochs max minus average pooling is {text[own]} points of the correctly "
         f"classified images at {EPS}/255 through each network's own gradient, and {text[worst]} through the worst of "
-        f"the pool's four ({worst.seeds} seed{'s' * int(worst.seeds > 1)}, interval over {over}): what stays of the "
-        "lead is not the attack's choice among these gradients.",
+        f"the pool's four ({worst.seeds} seed{'s' * int(worst.seeds > 1)}, interval over {over}).",
         worst.above,
     )
 
@@ -96,6 +95,26 @@ def through(stand: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
         f"it is {interval_text(rest.mean, rest.half)} points from average pooling ({worst.seeds} "
         f"seed{'s' * int(worst.seeds > 1)}, {word}).",
         worst.above and rest.zero,
+    )
+
+
+def thinner(found: pd.DataFrame) -> Finding:
+    """The longer max pooling is trained, the more entries of its input gradient are zero; average pooling has none.
+
+    In the seeds that have every length; `found` is `densities.frame`, from `SHOWN.epochs` on.
+    """
+    cell = {k: v for k, v in tables.cell(SHOWN).items() if k not in ("pool", "epochs")}
+    here = found[(found[list(cell)] == pd.Series(cell)).all(axis=1) & (found["epochs"] >= SHOWN.epochs)]
+    here = tables.of(here[(here["state"] == "trained") & (here["mode"] == "eval") & (here["place"] == "input")])
+    zeros = 100 * (1 - here.pivot_table(index="seed", columns=["pool", "epochs"], values="0").dropna())
+    if len(zeros) < 1 or here["epochs"].nunique() < 2:
+        raise lacking("sparsity")
+    one, other = (zeros[pool].mean() for pool in PAIR)
+    return Finding(
+        f"The longer the training, the more of max pooling's gradient at the input is zero: after {_listed(one.index)} "
+        f"epochs {_listed(f'{v:.1f}' for v in one)} % of its entries; of average pooling's at most {other.max():.1f} % "
+        f"({len(zeros)} seed{'s' * int(len(zeros) > 1)}).",
+        bool(one.is_monotonic_increasing and one.iloc[-1] > 2 * one.iloc[0] and one.iloc[-1] > other.max() + 0.5),
     )
 
 

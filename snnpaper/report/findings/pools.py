@@ -170,10 +170,11 @@ def reversed_by_relu(acc: pd.DataFrame) -> Finding:
     behind, leads = -100 * relu["difference"], spiking[spiking["difference"] > spiking["half"]]
     sweep, where = Run.make("sweep"), ", ".join(sorted(set(leads["skip"])))
     return Finding(
-        f"With ReLU in place of spikes the order of the pools reverses: average pooling leads in {len(relu)} of "
-        f"{len(relu)} comparisons under PGD-7 at 8/255, by {behind.min():.0f} to {behind.max():.0f} points. "
-        f"With spikes max pooling leads in {len(leads)} of {len(spiking)} ({where}) and average pooling in none (three "
-        f"networks trained for {sweep.epochs} epochs on {sweep.train_images:,} images, one seed; 1,000 test images).",
+        f"With ReLU in place of spikes average pooling leads in {len(relu)} of {len(relu)} comparisons under PGD-7 at "
+        f"8/255, by {behind.min():.0f} to {behind.max():.0f} points. With spikes max pooling leads in {len(leads)} of "
+        f"{len(spiking)} ({where}), average pooling in none, and the rest cannot be told apart (three networks of each "
+        f"kind and pool in up to three threat models, trained for {sweep.epochs} epochs on {sweep.train_images:,} "
+        "images, one seed; 1,000 test images).",
         bool(
             (relu["difference"] < -relu["half"]).all()
             and len(leads)
@@ -196,8 +197,8 @@ def clean(acc: pd.DataFrame) -> Finding:
     behind = -100 * others["difference"]
     return Finding(
         f"On clean images max pooling leads too in the CIFAR-10 cell with {d['seeds']} seeds, by {_points(d)}: "
-        f"nothing is traded there. In the {len(others)} cells of one seed with fewer images, one epoch or another "
-        f"depth average pooling leads, by {behind.min():.0f} to {behind.max():.0f} points.",
+        f"nothing is traded there. In the {len(others)} SEW-ResNet cells of one seed with fewer images, one epoch or "
+        f"another depth average pooling leads, by {behind.min():.0f} to {behind.max():.0f} points.",
         d["seeds"] >= FIVE_SEEDS and d["difference"] > d["half"] and len(others) > 0 and bool((behind > 0).all()),
     )
 

@@ -11,13 +11,15 @@ from . import Finding
 
 def undecided(rows: pd.DataFrame) -> Finding:
     """No number of the paper has a verdict. `rows`: `verdicts.comparisons`."""
-    known = sum(v["value"] is not None for v in verdicts.paper_values().values())
+    known = [v for v in verdicts.paper_values().values() if v["value"] is not None]
+    unclear = sum(bool(v.get("unclear")) for v in known)
     decided = (~rows["verdict"].isin(verdicts.NO_VERDICT)).sum()
     return Finding(
-        f"Of {known} numbers of the paper that we know none has a verdict, for want of networks of its scale with five "
-        f"seeds; {(rows['verdict'] == verdicts.INDICATIVE).sum()} comparisons are indicative, "
+        f"Of {len(known)} numbers of the paper that we know none has a verdict: {len(known) - unclear} for want of "
+        f"networks of its scale with five seeds, {unclear} because what they are a number of is not stated. "
+        f"{(rows['verdict'] == verdicts.INDICATIVE).sum()} comparisons are indicative, "
         f"{(rows['ours'] == 'not measured').sum()} not measured.",
-        decided == 0 and known > 0,
+        decided == 0 and len(known) > 0,
     )
 
 
