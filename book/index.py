@@ -45,6 +45,10 @@ answer.figure(acc, curves, worst)
 #
 # ## The evidence
 #
+# *Pixel space*: the attack changes the image. *Spike space*: it changes the coded image that enters the network. *Any iterate*: an
+# image counts as fooled if any step of the attack fooled it. *Own gradient*: the way back through the pool that the network was
+# trained with; the *worst of four* is what survives four such ways. The rest is in the [](glossary).
+#
 # Each line is a finding that the page checks against the records when it is built: a record that contradicts one stops
 # the book.
 
@@ -82,7 +86,8 @@ HTML(
 # read none of them whole. What we say of it comes from its abstract, from summaries of it that do not say which
 # version they read, and from its public code (luutn2002/grad-obf-snn at 11989ad). Its Tables 1, 2 and 4, nearly all
 # cells of Table 3, and the wording of Theorems 4.2 to 4.4 we have not seen; where a chapter judges one of these theorems it
-# judges our reading of it. A number that a reader can supply goes into `book/paper_values.yml`, and every comparison
+# judges our reading of it. By the *published attack* we mean the public code's, at the radius that the summaries name, 8/255; that the
+# paper's tables are of it we do not know. A number that a reader can supply goes into `book/paper_values.yml`, and every comparison
 # picks it up.
 #
 # ## How to read

@@ -145,6 +145,15 @@ def test_the_report_says_so_when_something_is_decided():
     assert reports.verdicts_only(rows["verdict"]) == ["", ""]
 
 
+def test_directions_are_counted_of_the_paper_s_claims_alone():
+    words = ["as claimed", "opposite", "not resolved", "opposite", "opposite"]
+    asked = ["Max pooling is better", "Max pooling is better", "Depth", "Our question: skips", "Theorem 4.1"]
+    said = pd.DataFrame({"claim": asked, "direction here": words, "quantity": "accuracy", "where": "here"})
+    text = reports.directions(said).text
+    assert "1 come out as claimed, 1 the other way (accuracy, here), and 1 cannot" in text
+    assert not reports.directions(said[said["direction here"] == "as claimed"]).holds
+
+
 def test_longer_training_is_compared_within_the_same_seeds(acc):
     found = length.longer(acc)
     assert found.holds and "(the same 1 seed at each length)" in found.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ...stats import FEW
 from .. import page
 from ..comparison import verdicts
 from . import Finding
@@ -24,13 +25,16 @@ def undecided(rows: pd.DataFrame) -> Finding:
 
 
 def directions(said: pd.DataFrame) -> Finding:
-    """Of the claims without a number, measured here, most do not come out as claimed. `said`: `claims.claims`."""
+    """Of the paper's claims without a number (no theorems) most do not come out as claimed. `said`: `claims.claims`."""
+    said = said[~said["claim"].str.startswith(("Our question", "Theorem"))]
     words = said["direction here"].value_counts()
     count = {word: int(words.get(word, 0)) for word in ("as claimed", "not resolved", "opposite")}
+    against = said[said["direction here"] == "opposite"]
+    named = "; ".join(f"{r.quantity}, {r.where}" for r in against.itertuples())
     return Finding(
-        f"Of the claims without a number, each as measured differences at our scale, {count['as claimed']} differences "
-        f"come out as claimed, {count['opposite']} the other way, and {count['not resolved']} cannot be told "
-        f"from zero.",
+        f"Of the paper's claims without a number, as differences measured at our scale with {FEW} seeds or more, "
+        f"{count['as claimed']} come out as claimed, {count['opposite']} the other way{f' ({named})' * bool(named)}, "
+        f"and {count['not resolved']} cannot be told from zero.",
         count["as claimed"] < count["opposite"] + count["not resolved"],
     )
 
