@@ -63,7 +63,9 @@ shown = [
 shown.append(cause.misled(standing.standing(matrix.attacks())))
 longer = standing.standing(matrix.attacks(scoped.JUDGED))
 shown += [length.longer(acc), length.again(acc), length.stands(longer), length.through(longer)]
-shown.append(length.chance(length.validated()))
+fifteen = standing.standing(matrix.attacks(answer.AGAIN))
+steady = length.not_the_epoch(fifteen, length.validated(answer.AGAIN), answer.AGAIN.epochs)
+shown += [length.chance(length.validated()), steady]
 HTML(findings.say(*shown, gradients.smaller(), pools.reversed_by_relu(acc), pools.clean(acc)))
 
 # %% [markdown]

@@ -122,6 +122,12 @@ def test_all_attacks_together_must_leave_less_than_half():
     assert not attacks.battery(rows.assign(accuracy=0.2)).holds
 
 
+def test_a_low_last_epoch_must_not_be_what_leads():
+    stand, found = standing.standing(matrix.attacks(answer.AGAIN)), length.validated(answer.AGAIN)
+    assert length.not_the_epoch(stand, found, answer.AGAIN.epochs).holds
+    assert not length.not_the_epoch(stand, found.assign(last=found["last"] - 0.05), answer.AGAIN.epochs).holds
+
+
 def test_zeros_must_grow_with_the_training():
     found = densities.frame()
     assert length.thinner(found).holds

@@ -118,17 +118,36 @@ def thinner(found: pd.DataFrame) -> Finding:
     )
 
 
-def validated() -> pd.DataFrame:
-    """pool, seed, last, best: validation accuracy after the last and after the best epoch of the longer training."""
+def validated(like: Run = scoped.JUDGED) -> pd.DataFrame:
+    """pool, seed, last, best: validation accuracy after the last and after the best epoch of one training's length."""
     rows = []
     for record in ledger.records("train"):
         run = Run.from_dict(record["config"])
-        if run.pooling in PAIR and run.but(pool=scoped.JUDGED.pool, seed=scoped.JUDGED.seed) == scoped.JUDGED:
+        if run.pooling in PAIR and run.but(pool=like.pool, seed=like.seed) == like:
             course = [c["validation_accuracy"] for c in record["results"]["curves"]]
             rows.append({"pool": run.pooling, "seed": run.seed, "last": course[-1], "best": max(course)})
     found = pd.DataFrame(rows, columns=["pool", "seed", "last", "best"])
     both = set.intersection(*(set(found.loc[found["pool"] == pool, "seed"]) for pool in PAIR))
     return found[found["seed"].isin(both)]
+
+
+def not_the_epoch(stand: pd.DataFrame, found: pd.DataFrame, epochs: int) -> Finding:
+    """Max pooling leads in the worst case where average pooling's last epoch is about its best, too.
+
+    `stand` is `standing.standing` of networks trained for so many epochs, `found` is `validated` of them.
+    """
+    worst = difference(stand, WORST, PAIR)
+    if worst is None:
+        raise lacking("backwards")
+    found = found[found["seed"].isin(worst.by_seed)]
+    below = 100 * (found["best"] - found["last"]).groupby(found["pool"]).mean()
+    return Finding(
+        f"A low last epoch does not make this lead: after {epochs} epochs, where max pooling leads by "
+        f"{interval_text(worst.mean, worst.half)} points in the worst case, average pooling's last epoch is "
+        f"{below[PAIR[1]]:.1f} points below its best, and max pooling's {below[PAIR[0]]:.1f} ({worst.seeds} "
+        f"seed{'s' * int(worst.seeds > 1)}, validation images).",
+        worst.above and below[PAIR[1]] < 1,
+    )
 
 
 def chance(found: pd.DataFrame) -> Finding:
