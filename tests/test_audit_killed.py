@@ -17,11 +17,13 @@ from torch import nn
 def make():
     return nn.Sequential(nn.Flatten(), nn.Linear(48, 4), nn.ReLU(), nn.Linear(4, 4))
 """
-# `python -m snnpaper` that rests after each part, so that a busy machine's signal still meets it at work.
+# `python -m snnpaper` that rests after each part, so that a busy machine's signal still meets it at work. It hears
+# Ctrl-C even where the tests run in a shell's background, which has it ignored.
 RESTS = """
-import sys, time
+import signal, sys, time
 from snnpaper.auditing.kept import Kept
 from snnpaper.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
 call = Kept.__call__
 Kept.__call__ = lambda *args: (call(*args), time.sleep(0.3))[0]
 main(sys.argv[1:])
