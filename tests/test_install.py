@@ -70,6 +70,12 @@ def test_what_the_audit_lacks_is_named(tmp_path):
     assert "snnpaper.audit needs torchattacks: pip install 'snnpaper[audit]'" in done.stderr
 
 
+def test_what_our_own_networks_lack_is_named(tmp_path):
+    code = "import sys; sys.modules['numba'] = None; from snnpaper import zoo; zoo.load({!r})"
+    done = python(code.format("cifar10-sew18-w16-max-s0-eb79827ad1"), tmp_path)
+    assert "eb79827ad1 needs numba: pip install 'snnpaper[train]'" in done.stderr, done.stderr
+
+
 def test_an_installed_package_keeps_its_records_with_the_user(tmp_path, installed):
     code = "from snnpaper import config; print(config.checkout(), config.home())"
     none, home = python(code, tmp_path, installed, XDG_DATA_HOME=str(tmp_path)).stdout.split()

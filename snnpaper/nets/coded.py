@@ -34,8 +34,16 @@ class CodedNet(nn.Module):
 
     @classmethod
     def of(cls, run: Run, engine: str = "fast") -> CodedNet:
-        """The network of a run with its initial weights; raises ValueError as `models.build` does."""
-        from .models import build  # with SpikingJelly and numba, which a network of other origin does without
+        """The network of a run with its initial weights; raises ValueError as `models.build` does.
+
+        Raises ModuleNotFoundError, with what to install, where SpikingJelly or numba is missing.
+        """
+        try:
+            from .models import build  # with SpikingJelly and numba, which a network of other origin does without
+        except ModuleNotFoundError as err:
+            raise ModuleNotFoundError(
+                f"the network {run.name} needs {err.name}: pip install 'snnpaper[train]'", name=err.name
+            ) from err
 
         return cls(build(run, engine), run.coding, run.T, TABLE[run.dataset].classes)
 
