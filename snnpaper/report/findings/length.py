@@ -158,7 +158,7 @@ def chance(found: pd.DataFrame) -> Finding:
     below, apart = mean["best"] - mean["last"], mean.loc[one] - mean.loc[other]
     seeds = found["seed"].nunique()
     return Finding(
-        "All numbers are of the last epoch, as fixed before the runs, and it matters which: on validation images "
+        "All numbers are of the last epoch, as fixed before the runs. On validation images "
         f"average pooling's last of {scoped.JUDGED.epochs} epochs is {below[other]:.1f} points below its best and max "
         f"pooling's {below[one]:.1f}. Max pooling leads by {apart['last']:.1f} points in the last epoch and by "
         f"{apart['best']:.1f} best against best ({seeds} seed{'s' * int(seeds > 1)}); what this does to the lead "
