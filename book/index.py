@@ -47,7 +47,7 @@ answer.figure(acc, curves, worst)
 #
 # *Pixel space*: the attack changes the image. *Spike space*: it changes the coded image that enters the network. *Any iterate*: an
 # image counts as fooled if any step of the attack fooled it. *Own gradient*: the way back through the pool that the network was
-# trained with; the *worst of four* is what survives four such ways. The rest is in the [](glossary).
+# trained with; the *worst of four* is what survives four such ways. The rest is in the [glossary](glossary.md).
 #
 # Each line is a finding that the page checks against the records when it is built: a record that contradicts one stops
 # the book.
