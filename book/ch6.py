@@ -29,6 +29,7 @@ from snnpaper.report.findings import gradients
 from snnpaper.report.findings import pools as compared
 
 rows, curves = tables.rows(), tables.curves()
+assert 1.5 < compared.half_radii(curves, compared.SPIKE)["radius"].mean() < 2.5  # about two grey levels
 HTML(
     findings.say(
         compared.pixel(curves),

@@ -158,6 +158,8 @@ assert level.loc[standing.WORST, "avg"] < short.loc[standing.WORST, "avg"]
 assert abs(level.loc[standing.WORST, "max"] - short.loc[standing.WORST, "max"]) < 0.05
 assert short.loc[standing.WORST, "max/avg"] - level.loc[standing.WORST, "max/avg"] > 0.1
 assert abs(standing.difference(fifteen, standing.WORST, PAIR).mean - apart[PAIR, standing.WORST].mean) < 0.02
+rest = standing.difference(longer, standing.WORST, (matrix.TRAINED[1], PAIR[1]))
+assert rest.zero and 0.08 < 2 * rest.half < 0.12  # an interval of ten points
 
 # %% [markdown]
 # Max pooling withstands the worst attack about as well as after four epochs; average pooling loses, and so does max pooling that

@@ -12,9 +12,9 @@
 # %% [markdown]
 # # Gradient sparsity and robustness in spiking networks
 #
-# The claim: max pooling makes a spiking network's gradient sparse, and so the network robust, at the price of accuracy.
+# The claim: max pooling makes the gradient sparse and the network robust, and costs accuracy.
 #
-# ## The answer: under a stronger attack max pooling's lead is in doubt after short training; after longer training, in the few seeds so far, part of it stays
+# ## The answer: a stronger attack puts max pooling's lead in doubt; after longer training, in few seeds, part of it stays
 
 # %% tags=["remove-input"]
 from IPython.display import HTML

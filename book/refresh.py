@@ -1,10 +1,14 @@
 """Execute chapters: `python book/refresh.py [ch1 ch3 ...]` writes each chapter's .py into its .ipynb twin.
 
-The twin carries no times, no versions and fixed cell ids, so that only what a chapter says can differ.
+The twin carries no times, no versions and fixed cell ids, so that only what a chapter says can differ. With the index
+the answer in README.md and CITATION.cff is written anew, so that they say what it says.
 """
 
+import html
 import os
+import re
 import sys
+import textwrap
 from pathlib import Path
 
 import jupytext
@@ -59,6 +63,41 @@ def refresh(source: Path) -> Path:
     return twin
 
 
+def retell(index: Path, root: Path) -> None:
+    """Write the answer of the index's twin into README.md and CITATION.cff under `root`, in place of the one there.
+
+    Raises ValueError, and writes neither, when the twin has no answer or a file no place for it.
+    """
+    cells = nbformat.read(index, as_version=4).cells
+    heading = re.search(r"^## (The answer: .*)$", "\n".join(c.source for c in cells), re.MULTILINE)
+    shown = "".join(o["data"].get("text/html", "") for c in cells for o in c.get("outputs", []) if "data" in o)
+    ordered = re.search(r"<ol>(.*?)</ol>", shown, re.DOTALL)
+    if not heading or not ordered:
+        raise ValueError(f"{index.name} has no answer: a heading '## The answer: ...' and a numbered list are wanted")
+    said = [html.unescape(s).replace("\N{NO-BREAK SPACE}", " ") for s in re.findall(r"<li>(.*?)</li>", ordered[1])]
+    listed = "\n".join(_wrapped(f"{i}. {s}", "   ") for i, s in enumerate(said, 1))
+    told = "\n".join(f"  {_wrapped(s, '  ')}" for s in (f"{heading[1]}.", *said))
+    places = {
+        "README.md": (
+            r"\*\*The answer:.*?(?=\n\n`book/index\.py` computes)",
+            f"{_wrapped(f'**{heading[1]}.**')}\n\n{listed}",
+        ),
+        "CITATION.cff": (r"(?<=abstract: >-\n).*?(?=\ntype:)", told),
+    }
+    texts = {}
+    for name, (place, text) in places.items():
+        before = (root / name).read_text(encoding="utf-8")
+        texts[name], found = re.subn(place, lambda _, text=text: text, before, flags=re.DOTALL)
+        if found != 1:
+            raise ValueError(f"{name} has {found} places for the answer, not one")
+    for name, text in texts.items():
+        (root / name).write_text(text, encoding="utf-8")
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, 104, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
 def main(names: list[str]) -> int:
     known = chapters(BOOK)
     if unknown := sorted(set(names) - set(known)):
@@ -67,9 +106,14 @@ def main(names: list[str]) -> int:
     for name in names or known:
         print(f"executing {name} ...", flush=True)
         try:
-            refresh(BOOK / f"{name}.py")
+            twin = refresh(BOOK / f"{name}.py")
+            if name == "index":
+                retell(twin, BOOK.parent)
         except nbclient.exceptions.CellExecutionError as err:
             print(f"{name}.py failed, {name}.ipynb is left as it was\n{err}", file=sys.stderr)
+            return 1
+        except ValueError as err:
+            print(f"the answer was not told again: {err}", file=sys.stderr)
             return 1
     return 0
 

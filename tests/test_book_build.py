@@ -8,9 +8,11 @@ from pathlib import Path
 
 import inputs
 import jupytext
+import nbformat
 import pytest
+import yaml
 from book_build import address
-from refresh import chapters, main, refresh
+from refresh import chapters, main, refresh, retell
 from test_book import BOOK, ROOT, blemishes, cells
 
 CHAPTER = """# ---
@@ -225,6 +227,36 @@ def test_refresh_repeats_itself_and_names_what_is_allowed(copy, monkeypatch, cap
     edit(copy / "book" / "ch1.py", 'print("an output")', "1 / 0")
     assert main([]) == 1
     assert twin.read_bytes() == before
+
+
+def test_the_readme_and_the_citation_are_told_what_the_index_says(tmp_path):
+    answer = nbformat.v4.new_output(
+        "display_data", {"text/html": "<ol><li>One &lt; two, 5\N{NO-BREAK SPACE}%.</li><li>B.</li></ol>"}
+    )
+    cells = [
+        nbformat.v4.new_markdown_cell("# T\n\n## The answer: it depends"),
+        nbformat.v4.new_code_cell(outputs=[answer]),
+    ]
+    index = tmp_path / "index.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), index)
+    for name in ("README.md", "CITATION.cff"):
+        shutil.copy(ROOT / name, tmp_path)
+    before = (tmp_path / "README.md").read_text()
+    retell(index, tmp_path)
+    after, cited = (tmp_path / "README.md").read_text(), (tmp_path / "CITATION.cff").read_text()
+    assert "**The answer: it depends.**\n\n1. One < two, 5 %.\n2. B.\n\n`book/index.py`" in after
+    assert after.split("**The answer")[0] == before.split("**The answer")[0]
+    assert after.partition("`book/index.py` computes")[2] == before.partition("`book/index.py` computes")[2]
+    assert yaml.safe_load(cited)["abstract"].strip() == "The answer: it depends. One < two, 5 %. B."
+    retell(index, tmp_path)
+    assert (tmp_path / "README.md").read_text() == after
+    (tmp_path / "CITATION.cff").write_text("title: no abstract\n")
+    with pytest.raises(ValueError, match="CITATION.cff has 0 places"):
+        retell(index, tmp_path)
+    nbformat.write(nbformat.v4.new_notebook(cells=cells[:1]), index)
+    with pytest.raises(ValueError, match="index.ipynb has no answer"):
+        retell(index, tmp_path)
+    assert (tmp_path / "README.md").read_text() == after
 
 
 LEDGER = "def records(kind):\n    return path(kind)\n\n\ndef path(kind):\n    return kind\n"

@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from ..config import Run
 from ..stats import FEW, over_seeds_and_images
 from .plots import COLOURS
-from .tables import Pair
+from .tables import Pair, seeds_text
 
 EPS = 4  # 1/255, of rules 11, 13 and 14
 OWN, WORST, WITH_ASSG = "own", "worst", "worst, with ASSG"
@@ -188,6 +188,6 @@ def heat_map(found: pd.DataFrame, trainings: Sequence[str], passes: Sequence[str
     names = {WORST: "worst\nof these", WITH_ASSG: "worst,\nwith ASSG"}
     ax.set_xticklabels([names.get(a, a) for a in shown], rotation=0)
     seeds = {t: parts[t]["seeds"].iloc[0] for t in trainings}
-    ax.set_yticklabels([f"{t} ({seeds[t]} seed{'s' * int(seeds[t] > 1)})" for t in trainings], rotation=0)
+    ax.set_yticklabels([f"{t} ({seeds_text(seeds[t])})" for t in trainings], rotation=0)
     ax.set(xlabel=across, ylabel=rows)
     return figure

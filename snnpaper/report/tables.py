@@ -200,6 +200,11 @@ def reading(scale: str, seeds: int) -> str:
     return f"{scale} scale" + ("" if scale == "paper" and seeds >= FIVE_SEEDS else ", indicative")
 
 
+def seeds_text(seeds: int, which: str = "") -> str:
+    """ "1 seed", "3 other seeds" where `which` is " other"."""
+    return f"{seeds}{which} seed{'s' * int(seeds > 1)}"
+
+
 def network_text(one) -> str:
     """SEW-ResNet-18, width 16, 5 epochs of 10,000 images, rate coding; without images when it is all of them."""
     text = f"{one['label']}, width {one['width']}, {one['epochs']} epoch{'s' if one['epochs'] > 1 else ''}"

@@ -12,7 +12,7 @@ from ...attacks.standard import EVAL
 from ...config import Run
 from ...measure.protocol import STEPS
 from ...stats import over_seeds
-from ..tables import PAIR, by_seed, interval_text, minus
+from ..tables import PAIR, by_seed, interval_text, minus, seeds_text
 from . import tables
 from .tables import records
 
@@ -60,7 +60,7 @@ def iterates_text() -> list[str]:
     return [
         f"Spike space, {eps:g}/255, PGD-{STEPS} with the gradient of the network in eval "
         f"mode: {minus()} is {by.loc[LAST, minus()]} points when only the last iterate counts and "
-        f"{by.loc[ANY, minus()]} when any does ({n} images, {seeds} seed{'s' * int(seeds > 1)})."
+        f"{by.loc[ANY, minus()]} when any does ({n} images, {seeds_text(seeds)})."
     ]
 
 

@@ -19,7 +19,7 @@ from ...nets.data import TABLE
 from ...stats import over_seeds, over_seeds_and_images
 from .. import page
 from ..radii import COLUMNS, along
-from ..tables import FIVE_SEEDS, PAIR, Pair, both_pools, cell, interval_text, minus, network_text
+from ..tables import FIVE_SEEDS, PAIR, Pair, both_pools, cell, interval_text, minus, network_text, seeds_text
 
 WORST = "worst case of all"
 _ROW = ["run", "label", "pool", "seed", "scale", "n", "space", "eps", "attack", "kind", "budget", "whole", "attacked",
@@ -87,9 +87,7 @@ def setting(frame: pd.DataFrame) -> str:
     if frame.empty:
         return ""
     images = ", ".join(f"{n:,}" for n in sorted(frame["n"].unique()))
-    networks = (
-        f"{frame['run'].nunique()} networks of {frame['seed'].nunique()} seed{'s' * (frame['seed'].nunique() > 1)}"
-    )
+    networks = f"{frame['run'].nunique()} networks of {seeds_text(frame['seed'].nunique())}"
     what = f"{TABLE[SHOWN.dataset].label}, {network_text(cell(SHOWN))} ({SHOWN.scale} scale)"
     return f"{what}; {networks}; the first {images} test images"
 

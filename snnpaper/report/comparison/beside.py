@@ -120,7 +120,7 @@ def _ours(one: dict, part: pd.DataFrame, attack: str) -> dict:
         "method": f"none, {pools.find(one['pool']).label}", "network": tables.network_text(one),
         "adversarially trained": "no", **{k: texts.get(k, "") for k in _NUMBERS}, "attack": attack,
         "origin": "measured here",
-        "source": f"{tables.reading(one['scale'], seeds)}, {seeds} seed{'s' * (seeds > 1)}, {part['n'].min():,} images",
+        "source": f"{tables.reading(one['scale'], seeds)}, {tables.seeds_text(seeds)}, {part['n'].min():,} images",
         "_pgd": 100 * part.loc[part["method"] == "pgd", "accuracy"].mean(),
     }  # fmt: skip
 

@@ -14,7 +14,7 @@ from ...stats import FEW, over_seeds
 from .. import tables
 from ..plots import panels, pool_style
 from ..standing import EPS, OWN, WORST, Difference, difference
-from ..tables import FIVE_SEEDS, PAIR, interval_text
+from ..tables import FIVE_SEEDS, PAIR, interval_text, seeds_text
 from . import size
 
 MAX, AVG = PAIR
@@ -143,7 +143,7 @@ def _more_accurate(clean: pd.DataFrame, name: str, end: str) -> bool:
 
 
 def _seeds(n: int) -> str:
-    return f"{n} seed{'s' * int(n > 1)}" + ("" if n >= FIVE_SEEDS else ", no verdict")
+    return seeds_text(n) + ("" if n >= FIVE_SEEDS else ", no verdict")
 
 
 def table(found: pd.DataFrame) -> pd.DataFrame:

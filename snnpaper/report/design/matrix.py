@@ -8,7 +8,7 @@ from ... import ledger
 from ...config import Run
 from ...nets import pools
 from ..standing import COLUMNS, OWN, WORST, Difference, difference, rows_of
-from ..tables import FIVE_SEEDS, Pair
+from ..tables import FIVE_SEEDS, Pair, seeds_text
 
 SETTING = Run.make("cpu")  # of any pool and seed
 # Rule 11 compares these two: forward both are max pooling, in training the gradient went another way.
@@ -46,6 +46,6 @@ def answer(stand: pd.DataFrame) -> str:
     own, worst = (difference(stand, attack, TRAINED) for attack in (OWN, WORST))
     if own is None or worst is None:
         return f"No seed has both {' and '.join(TRAINED)}: rule 11 has nothing to judge."
-    word, seeds = verdict(own, worst), f"{worst.seeds} seed{'s' * (worst.seeds > 1)}"
+    word, seeds = verdict(own, worst), seeds_text(worst.seeds)
     head = f"Verdict by rule 11: {word}" if worst.seeds >= FIVE_SEEDS else f"No verdict with {seeds}; so far: {word}"
     return f"{head} (worst case {worst}; each through its own backward pass {own})."

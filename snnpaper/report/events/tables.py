@@ -129,7 +129,7 @@ def text(found: pd.DataFrame) -> pd.DataFrame:
     for pool in tables.PAIR:
         shown[pool] = [tables.interval_text(a, h) for a, h in zip(found[pool], found[f"{pool} half"], strict=True)]
     shown[tables.minus()] = [tables.difference_text(row) for _, row in found.iterrows()]
-    shown["seeds"] = [f"{n} seed{'s' * (n > 1)}{', indicative' * (n < tables.FIVE_SEEDS)}" for n in found["seeds"]]
+    shown["seeds"] = [f"{tables.seeds_text(n)}{', indicative' * (n < tables.FIVE_SEEDS)}" for n in found["seeds"]]
     shown["images"] = [f"{n} {'images' if d == NAMES[IMAGES.dataset] else 'recordings'}"
                        for n, d in zip(found["n"], found["data"], strict=True)]  # fmt: skip
     return shown.rename(columns={"what": "what is changed"})

@@ -9,6 +9,7 @@ from ...attacks.standard import TRAIN
 from .. import tables
 from ..attacks import tables as attacked
 from . import Finding
+from .pools import lacking
 
 ALONE = Settings("PGD", steps=20, iterate="any").name
 
@@ -16,6 +17,8 @@ ALONE = Settings("PGD", steps=20, iterate="any").name
 def noise(rows: pd.DataFrame, eps: float = 1) -> Finding:
     """Random noise fools more images than FGSM in pixel space at 1/255. `rows`: `attacked.rows`."""
     part = rows[(rows["space"] == "pixel") & (rows["eps"] == eps)]
+    if part.empty:
+        raise lacking("attacks")
     left = {
         name: 100 * part.loc[part["attack"] == attack, "accuracy"].mean()
         for name, attack in (
@@ -39,6 +42,8 @@ def noise(rows: pd.DataFrame, eps: float = 1) -> Finding:
 def battery(rows: pd.DataFrame, space: str = "spike", eps: float = 4) -> Finding:
     """All attacks together leave less than half of what PGD with many steps alone leaves. `rows`: `attacked.rows`."""
     part = rows[(rows["space"] == space) & (rows["eps"] == eps)]
+    if part.empty:
+        raise lacking("attacks")
     alone, all_of_them = (part[part["attack"] == a].groupby("pool")["accuracy"].mean() for a in (ALONE, attacked.WORST))
     shown = [" and ".join(f"{100 * left[pool]:.1f}" for pool in tables.PAIR) for left in (all_of_them, alone)]
     return Finding(

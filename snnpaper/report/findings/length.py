@@ -14,7 +14,7 @@ from ..attacks.tables import SHOWN
 from ..comparison import scoped
 from ..design.matrix import TRAINED
 from ..standing import EPS, OWN, WORST, difference
-from ..tables import FIVE_SEEDS, PAIR, interval_text
+from ..tables import FIVE_SEEDS, PAIR, interval_text, seeds_text
 from . import Finding
 from .pools import five, lacking, lead
 
@@ -35,7 +35,7 @@ def longer(acc: pd.DataFrame) -> Finding:
     return Finding(
         f"Trained for {_listed(parts)} epochs, max pooling leads by {_listed(f'{v:.1f}' for v in clean)} points on "
         f"clean images and by {_listed(f'{v:.1f}' for v in hit)} under the published attack at 8/255 (the same "
-        f"{len(seeds)} seed{'s' * int(len(seeds) > 1)} at each length).",
+        f"{seeds_text(len(seeds))} at each length).",
         clean[-1] > clean[0] and hit == sorted(hit) and hit[-1] > hit[0],
     )
 
@@ -77,7 +77,7 @@ def stands(stand: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
     return Finding(
         f"After {epochs} epochs max minus average pooling is {text[own]} points of the correctly "
         f"classified images at {EPS}/255 through each network's own gradient, and {text[worst]} through the worst of "
-        f"the pool's four ({worst.seeds} seed{'s' * int(worst.seeds > 1)}, interval over {over}).",
+        f"the pool's four ({seeds_text(worst.seeds)}, interval over {over}).",
         worst.above,
     )
 
@@ -92,8 +92,7 @@ def through(stand: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
     return Finding(
         f"Trained for {epochs} epochs through average pooling's dense gradient, max pooling has no such lead: trained "
         f"through its own sparse one {interval_text(worst.mean, worst.half)} points more stand in the worst case, and "
-        f"it is {interval_text(rest.mean, rest.half)} points from average pooling ({worst.seeds} "
-        f"seed{'s' * int(worst.seeds > 1)}, {word}).",
+        f"it is {interval_text(rest.mean, rest.half)} points from average pooling ({seeds_text(worst.seeds)}, {word}).",
         worst.above and rest.zero,
     )
 
@@ -113,7 +112,7 @@ def thinner(found: pd.DataFrame) -> Finding:
     return Finding(
         f"The longer the training, the more of max pooling's gradient at the input is zero: after {_listed(one.index)} "
         f"epochs {_listed(f'{v:.1f}' for v in one)} % of its entries; of average pooling's at most {other.max():.1f} % "
-        f"({len(zeros)} seed{'s' * int(len(zeros) > 1)}).",
+        f"({seeds_text(len(zeros))}).",
         bool(one.is_monotonic_increasing and one.iloc[-1] > 2 * one.iloc[0] and one.iloc[-1] > other.max() + 0.5),
     )
 
@@ -144,8 +143,8 @@ def not_the_epoch(stand: pd.DataFrame, found: pd.DataFrame, epochs: int) -> Find
     return Finding(
         f"A low last epoch does not make this lead: after {epochs} epochs, where max pooling leads by "
         f"{interval_text(worst.mean, worst.half)} points in the worst case, average pooling's last epoch is "
-        f"{below[PAIR[1]]:.1f} points below its best, and max pooling's {below[PAIR[0]]:.1f} ({worst.seeds} "
-        f"seed{'s' * int(worst.seeds > 1)}, validation images).",
+        f"{below[PAIR[1]]:.1f} points below its best, and max pooling's {below[PAIR[0]]:.1f} "
+        f"({seeds_text(worst.seeds)}, validation images).",
         worst.above and below[PAIR[1]] < 1,
     )
 
@@ -161,7 +160,7 @@ def chance(found: pd.DataFrame) -> Finding:
         "All numbers are of the last epoch, as fixed before the runs. On validation images "
         f"average pooling's last of {scoped.JUDGED.epochs} epochs is {below[other]:.1f} points below its best and max "
         f"pooling's {below[one]:.1f}. Max pooling leads by {apart['last']:.1f} points in the last epoch and by "
-        f"{apart['best']:.1f} best against best ({seeds} seed{'s' * int(seeds > 1)}); what this does to the lead "
+        f"{apart['best']:.1f} best against best ({seeds_text(seeds)}); what this does to the lead "
         "under attack is not recorded.",
         apart["last"] > apart["best"],
     )

@@ -6,7 +6,7 @@ import pandas as pd
 
 from ..sharpness.matrix import choice
 from ..standing import EPS, OWN, WORST, Difference, between, difference
-from ..tables import PAIR
+from ..tables import PAIR, seeds_text
 from . import Finding
 from .pools import lacking
 
@@ -32,7 +32,7 @@ def overstated(stand: pd.DataFrame) -> Finding:
     return Finding(
         f"An attacker who takes the worst of five sharpnesses leaves fewer images standing at {EPS}/255 than one who "
         f"keeps the network's own, in points ({' and '.join(PAIR)} pooling): by {text[USUAL]} where the network was "
-        f"trained at α = {USUAL:g}, by {text[SHARP]} at α = {SHARP:g} ({seeds} seed{'s' * (seeds > 1)} a pool).",
+        f"trained at α = {USUAL:g}, by {text[SHARP]} at α = {SHARP:g} ({seeds_text(seeds)} a pool).",
         all(d.above for found in lost.values() for d in found)
         and all(sharp.mean > usual.mean for sharp, usual in zip(lost[SHARP], lost[USUAL], strict=True)),
     )
