@@ -160,7 +160,7 @@ at_input = scoped.differences()[lambda d: (d["quantity"] == scoped.AT_INPUT) & (
 share = 100 * at_input["mean"].abs().max()
 assert not len(at_input) or share < 0.5
 print(
-    f"the input gradient is sparser with max pooling by at most {share:.2f} % of its entries, where five seeds are recorded"
+    f"the input gradient is sparser with max pooling by at most {share:.2f} %\nof its entries, where five seeds are recorded"
 )
 
 # %% [markdown]

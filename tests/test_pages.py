@@ -47,6 +47,9 @@ LAYOUT = """
   }
   for (const e of article.querySelectorAll(".math"))
     if (!e.querySelector("mjx-container")) found.push(`not set: ${name(e)}`);
+  for (const e of article.querySelectorAll("span.math.sideways"))
+    if (e.querySelector("mjx-math").getBoundingClientRect().width < e.clientWidth + 1)
+      found.push(`marked as cut, and whole: ${name(e)}`);
   for (const e of article.querySelectorAll("mjx-merror")) found.push(`formula with an error: ${name(e)}`);
   for (const e of article.querySelectorAll("img")) {
     if (!(e.getAttribute("alt") || "").trim()) found.push(`no alternative text: ${e.getAttribute("src")}`);
@@ -207,6 +210,8 @@ def test_pages_as_they_are_seen(chromium, book):
         ('<div style="width:4000px">x</div>', "scrolls sideways"),
         ("<script>console.error('no')</script>", "console: no"),
         ('<div class="math">\\\\[x\\\\]</div><mjx-merror></mjx-merror>', "not set"),
+        ('<p><span class="math"><mjx-container style="position:relative"><mjx-math>x</mjx-math>'
+         '<i style="position:absolute;width:400px;height:1px"></i></mjx-container></span></p>', "marked as cut"),
         ('<p style="color:#eee;background:#fff">pale words</p>', "axe color-contrast"),
     ],
 )  # fmt: skip

@@ -1,12 +1,10 @@
 // What is wider than its box scrolls sideways, and shows that it does (.sideways in book.css).
 const BOXES = ".cell_output, figure, .text_html, div.math, span.math, mjx-container, pre.aligned";
-const INLINE = "span.math, mjx-container:not([display])"; // a letter's slant reaches over its box
 
 function mark() {
   for (const box of document.querySelectorAll(`.bd-article :is(${BOXES})`)) {
     const scrolls = ["auto", "scroll"].includes(getComputedStyle(box).overflowX);
-    const slack = box.matches(INLINE) ? 16 : 2; // pixels
-    box.classList.toggle("sideways", scrolls && box.scrollWidth > box.clientWidth + slack);
+    box.classList.toggle("sideways", scrolls && box.scrollWidth > box.clientWidth + 2);
   }
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import textwrap
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from .ladder import CHUNK
 from .probe import Probe
 from .verdict import Measured, findings, verdict
 
+WIDTH = 88  # characters of a line of the text
 SCHEMA = Path(__file__).with_name("schema.json")
 
 
@@ -84,7 +86,11 @@ class Report:
         lines += [f"  {a['name']:34} fooled {a['fooled']:4} of {a['attacked']}" for a in v["attacks"]]
         lines += [f"  {words[c['passed']]:5} {c['name']}: {c['evidence']}" for c in v["checks"]]
         lines += [f"  {c['name']}: {c['advice']}" for c in v["checks"] if c["passed"] is False]
-        return "\n".join([*lines, "not tested: " + "; ".join(v["not_tested"]), self.line])
+        lines += ["not tested: " + "; ".join(v["not_tested"]), self.line]
+        return "\n".join(
+            textwrap.fill(s, WIDTH, subsequent_indent=" " * 4, break_long_words=False, break_on_hyphens=False)
+            for s in lines
+        )
 
 
 def _share(part: dict[str, Any]) -> str:

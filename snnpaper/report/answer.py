@@ -64,16 +64,14 @@ def sentences(acc: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
     ]
 
 
-def figure(acc: pd.DataFrame, curves: pd.DataFrame, worst: pd.DataFrame) -> Figure:
+def figure(acc: pd.DataFrame, curves: pd.DataFrame) -> Figure:
     """max − avg in points with its 95 % interval, spike space; hollow marks are of fewer than five seeds.
 
     Above one network under weak to strong attacks, after a short and a longer training; below spiking networks beside
-    their ReLU twins. `acc` is `tables.accuracies`, `curves` and `worst` are `attacked.curves` and `attacked.rows`.
+    their ReLU twins. `acc` is `tables.accuracies`, `curves` is `attacked.curves`.
     """
-    battery = attacked.paired(worst[(worst["attack"] == attacked.WORST) & (worst["space"] == "spike")])
     ladders = [_ladder(acc, curves, attacked.SHOWN), _ladder(acc, attacked.curves(like=LONG), LONG)]
-    ladders[0] |= {f"all attacks, {d['eps']:g}/255": d for _, d in battery[battery["eps"] == EPS].iterrows()}
-    names = list(ladders[0])
+    names = list(ladders[0] | ladders[1])
     marks = [
         [(names.index(name) + shift, d, colour) for name, d in found.items()]
         for found, shift, colour in zip(ladders, (-0.14, 0.14), (COLOURS[0], COLOURS[2]), strict=True)
@@ -119,7 +117,9 @@ def _ladder(acc: pd.DataFrame, curves: pd.DataFrame, shown: Run) -> dict[str, An
     if worst is not None:
         of_right = {"difference": worst.mean, "half": worst.half, "seeds": worst.seeds}
         found[f"worst of 4 gradients, {EPS}/255"] = pd.Series(of_right)
-    return found
+    battery = attacked.rows(like=shown)
+    battery = battery[(battery["attack"] == attacked.WORST) & (battery["space"] == "spike") & (battery["eps"] == EPS)]
+    return found | {f"all attacks, {EPS}/255": d for _, d in attacked.paired(battery).iterrows()}
 
 
 def behind_it() -> list[str]:

@@ -36,14 +36,14 @@ def records(kind: str, shown: Iterable[str] = PAIR, like: Run | None = None) -> 
     return [r for run, r in found if run.pool in shown and run.but(pool=like.pool, seed=like.seed) == like]
 
 
-def rows(shown: Iterable[str] = PAIR) -> pd.DataFrame:
+def rows(shown: Iterable[str] = PAIR, like: Run | None = None) -> pd.DataFrame:
     """One row a network of these pools, battery and attack; also "clean" and WORST.
 
     Columns: run, label, pool, seed, scale, n, space, eps (1/255), attack, kind, budget, whole, attacked (bool
     array), correct (bool array; for attacks that saw only some images, among those), accuracy (nan for these).
     """
     found = []
-    for record in records("attacks", shown):
+    for record in records("attacks", shown, like):
         run, n, own = Run.from_dict(record["config"]), record["results"]["n"], record["results"]["own"]
         for b in record["results"]["batteries"]:
             head = {"run": run.name, "label": run.label, "pool": run.pool, "seed": run.seed, "scale": run.scale, "n": n}
