@@ -41,12 +41,13 @@ FIXED = ("phase", "weighted_phase", "latency", "direct")  # codes that draw noth
 TABLE = {
     "robustness": Kind("robustness.robustness", 1_000, {"radii": (6, 8), "train_batch": 16}, ("keep", "progress")),
     "sparsity": Kind("robustness.gradients", 256, {"weight_images": 32}, ("keep",), weights=True),
-    # Pixel space: the least change an 8-bit image can have, and the paper's eps. Spike space: the paper's eps, where
-    # little is left, and half of it. Third: whether every backward pass is tried on every image. The first battery's
+    # Pixel space: the least change an 8-bit image can have, and the paper's eps. Spike space: the paper's eps, half of
+    # it, and a quarter (rule 20). Third: whether every backward pass is tried on every image. The first battery's
     # images are kept.
     "attacks": Kind(
         "attacks.attacks", 200,
-        {"batteries": (("pixel", 1, False), ("pixel", 8, False), ("spike", 4, False), ("spike", 8, True)),
+        {"batteries": (("pixel", 1, False), ("pixel", 8, False), ("spike", 4, False), ("spike", 8, True),
+                       ("spike", 2, False)),
          "checked": 50, "outsider_steps": 50},
         ("sources", "keep", "progress"), codes=FIXED),
     # Of the batteries of "attacks"; twice: the budget that has to move nothing.
