@@ -17,7 +17,7 @@
 # an image can make undoes the networks of both pools once the attacker does not follow a BPDA surrogate's gradient. In spike space,
 # under PGD-20, half of the correctly classified images survive steps of about two grey levels, and five seeds cannot tell the pools
 # apart; all attacks together leave less than half of what this one leaves. After fifteen and thirty epochs max pooling leads in spike
-# space ([](design-longer)). With numbers, each checked by this page against the records:
+# space, after thirty under all attacks together, too ([](design-longer)). With numbers, each checked by this page against the records:
 
 # %% tags=["hide-input"]
 from IPython.display import HTML, display

@@ -26,6 +26,7 @@ from IPython.display import HTML
 
 from snnpaper import campaign, ledger
 from snnpaper.report import answer, findings, page, plots, standing
+from snnpaper.report.attacks import tables as attacked
 from snnpaper.report.comparison import scoped
 from snnpaper.report.design import dial, figures, matrix, size
 from snnpaper.report.findings import cause as said
@@ -48,6 +49,7 @@ HTML(
         said.larger(networks),
         length.stands(longer),
         length.stands(fifteen, answer.AGAIN.epochs),
+        length.battery(attacked.rows(like=scoped.JUDGED)),
         length.through(longer),
         length.chance(length.validated()),
         length.not_the_epoch(fifteen, length.validated(answer.AGAIN), answer.AGAIN.epochs),

@@ -10,6 +10,7 @@ from ... import ledger
 from ...attacks.standard import TRAIN
 from ...config import Run
 from .. import tables
+from ..attacks import tables as attacked
 from ..attacks.tables import SHOWN
 from ..comparison import scoped
 from ..design.matrix import TRAINED
@@ -17,6 +18,8 @@ from ..standing import EPS, OWN, WORST, difference
 from ..tables import FIVE_SEEDS, PAIR, interval_text, seeds_text
 from . import Finding
 from .pools import five, lacking, lead
+
+LEFT = 2  # 1/255, of rule 20
 
 
 def longer(acc: pd.DataFrame) -> Finding:
@@ -79,6 +82,27 @@ def stands(stand: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
         f"classified images at {EPS}/255 through each network's own gradient, and {text[worst]} through the worst of "
         f"the pool's four ({seeds_text(worst.seeds)}, interval over {over}).",
         worst.above,
+    )
+
+
+def battery(rows: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
+    """After a longer training max pooling leads in spike space under all attacks together; pixel space is lost.
+
+    `rows` is `attacked.rows` of networks trained for so many epochs (rule 20).
+    """
+    found = attacked.paired(rows[rows["attack"] == attacked.WORST]).set_index(["space", "eps"])
+    if not {("spike", LEFT), ("spike", EPS), ("pixel", 1)} <= set(found.index):
+        raise lacking("attacks")
+    near, far, pixel = found.loc[("spike", LEFT)], found.loc[("spike", EPS)], found.loc[("pixel", 1)]
+    left = [[f"{100 * d[pool]:.1f}" for pool in PAIR] for d in (near, far)]
+    leads = " and ".join(interval_text(d["difference"], d["half"]) for d in (near, far))
+    return Finding(
+        f"All attacks together leave, after {epochs} epochs and in spike space, {' and '.join(x for x, _ in left)} % "
+        f"of the images at {LEFT:g}/255 and {EPS:g}/255 with max pooling, {' and '.join(y for _, y in left)} % with "
+        f"average pooling: max pooling leads by {leads} points. In pixel space they leave at most "
+        f"{100 * max(pixel[pool] for pool in PAIR):.1f} % at 1/255 ({near['n']} images, {seeds_text(near['seeds'])}, "
+        "rule 20).",
+        near["difference"] > near["half"] and far["difference"] > far["half"] and max(pixel[p] for p in PAIR) < 0.02,
     )
 
 
