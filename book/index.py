@@ -63,7 +63,8 @@ shown = [
 shown.append(cause.misled(standing.standing(matrix.attacks())))
 longer = standing.standing(matrix.attacks(scoped.JUDGED))
 shown += [length.longer(acc), length.again(acc), length.stands(longer)]
-shown += [length.battery(attacked.rows(like=answer.LONG)), length.through(longer)]
+battery = attacked.rows((*matrix.TRAINED, tables.PAIR[1]), answer.LONG)
+shown += [length.battery(battery), length.through(longer), length.in_part(battery)]
 fifteen = standing.standing(matrix.attacks(answer.AGAIN))
 steady = length.not_the_epoch(fifteen, length.validated(answer.AGAIN), answer.AGAIN.epochs)
 shown += [length.chance(length.validated()), steady]
