@@ -27,14 +27,14 @@ from snnpaper.report import findings, standing, tables
 from snnpaper.report.attacks import tables as attacked
 from snnpaper.report.comparison import scoped, verdicts
 from snnpaper.report.design import matrix
-from snnpaper.report.findings import gradients, length, reports
+from snnpaper.report.findings import gradients, length, reports, together
 from snnpaper.report.findings import pools as compared
 from snnpaper.report.trail import densities
 
 rows, acc = verdicts.comparisons(), tables.accuracies()
 said_first = [reports.undecided(rows), compared.published(acc), compared.stronger(attacked.curves(), 4)]
 said_first += [length.longer(acc), length.again(acc), length.stands(standing.standing(matrix.attacks(scoped.JUDGED)))]
-said_first += [length.battery(attacked.rows(like=scoped.JUDGED))]
+said_first += [together.leads(attacked.rows(like=scoped.JUDGED))]
 said_first += [gradients.smaller(), length.thinner(densities.frame())]
 HTML(findings.say(*said_first))
 

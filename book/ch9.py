@@ -30,7 +30,7 @@ from snnpaper.report.attacks import tables as attacked
 from snnpaper.report.comparison import scoped
 from snnpaper.report.design import dial, figures, matrix, size
 from snnpaper.report.findings import cause as said
-from snnpaper.report.findings import length
+from snnpaper.report.findings import length, together
 from snnpaper.report.tables import PAIR, accuracies, bullets
 
 plots.use_style()
@@ -50,9 +50,9 @@ HTML(
         said.larger(networks),
         length.stands(longer),
         length.stands(fifteen, answer.AGAIN.epochs),
-        length.battery(battery),
+        together.leads(battery),
         length.through(longer),
-        length.in_part(battery),
+        together.in_part(battery),
         length.chance(length.validated()),
         length.not_the_epoch(fifteen, length.validated(answer.AGAIN), answer.AGAIN.epochs),
     )

@@ -24,7 +24,7 @@ from snnpaper.report.attacks import tables as attacked
 from snnpaper.report.comparison import scoped
 from snnpaper.report.design import matrix
 from snnpaper.report.findings import attacks as missed
-from snnpaper.report.findings import cause, gradients, length, pools
+from snnpaper.report.findings import cause, gradients, length, pools, together
 
 plots.use_style()
 acc, curves, worst = tables.accuracies(), attacked.curves(), attacked.rows()
@@ -64,7 +64,8 @@ shown.append(cause.misled(standing.standing(matrix.attacks())))
 longer = standing.standing(matrix.attacks(scoped.JUDGED))
 shown += [length.longer(acc), length.again(acc), length.stands(longer)]
 battery = attacked.rows((*matrix.TRAINED, tables.PAIR[1]), answer.LONG)
-shown += [length.battery(battery), length.through(longer), length.in_part(battery)]
+shown += [together.leads(battery), together.without_gradient(battery)]
+shown += [length.through(longer), together.in_part(battery)]
 fifteen = standing.standing(matrix.attacks(answer.AGAIN))
 steady = length.not_the_epoch(fifteen, length.validated(answer.AGAIN), answer.AGAIN.epochs)
 shown += [length.chance(length.validated()), steady]

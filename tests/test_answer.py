@@ -12,7 +12,7 @@ from snnpaper.attacks.standard import TRAIN
 from snnpaper.report import answer, findings, standing, tables
 from snnpaper.report.attacks import tables as attacked
 from snnpaper.report.design import matrix
-from snnpaper.report.findings import attacks, gradients, length, pools, reports
+from snnpaper.report.findings import attacks, gradients, length, pools, reports, together
 from snnpaper.report.trail import densities
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -124,14 +124,17 @@ def test_all_attacks_together_must_leave_less_than_half():
 
 def test_a_lead_under_all_attacks_together_is_of_spike_space_and_partly_of_the_gradient():
     rows = attacked.rows((*matrix.TRAINED, "avg"), answer.LONG)
-    assert length.battery(rows).holds and length.in_part(rows).holds
-    for one, other, finding in (("max", "avg", length.battery), ("max", "max/avg", length.in_part)):
+    assert together.leads(rows).holds and together.in_part(rows).holds and together.without_gradient(rows).holds
+    blind = rows["attack"].isin(together.BLIND) & (rows["pool"] == "max")
+    fooled = [c & ~b for c, b in zip(rows["correct"], blind, strict=True)]
+    assert not together.without_gradient(rows.assign(correct=fooled)).holds
+    for one, other, finding in (("max", "avg", together.leads), ("max", "max/avg", together.in_part)):
         swapped = rows.assign(pool=rows["pool"].replace({one: other, other: one}))
         assert not finding(swapped).holds
     pixel = rows["space"] == "pixel"
     left = [c | p for c, p in zip(rows["correct"], pixel, strict=True)]
-    assert not length.battery(rows.assign(correct=left)).holds
-    for finding in (length.battery, length.in_part):
+    assert not together.leads(rows.assign(correct=left)).holds
+    for finding in (together.leads, together.in_part):
         with pytest.raises(ledger.LedgerError, match="lacks attacks records"):
             finding(rows[rows["eps"] == 8])
 

@@ -17,7 +17,7 @@ from . import findings, standing
 from .attacks import tables as attacked
 from .comparison import scoped
 from .design import matrix
-from .findings import gradients, length, pools
+from .findings import gradients, length, pools, together
 from .plots import COLOURS, panels
 from .standing import EPS
 from .tables import FIVE_SEEDS, PAIR, interval_text, seeds_text
@@ -37,7 +37,7 @@ def sentences(acc: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
     findings.check(pools.half_survive(curves), length.longer(acc), length.stands(stand), length.through(stand))
     findings.check(length.again(acc, AGAIN.epochs), length.stands(others, AGAIN.epochs))
     battery = attacked.rows((*matrix.TRAINED, PAIR[1]), LONG)
-    findings.check(length.battery(battery), length.in_part(battery))
+    findings.check(together.leads(battery), together.without_gradient(battery), together.in_part(battery))
     findings.check(gradients.smaller(), length.thinner(densities.frame()), pools.reversed_by_relu(acc))
     findings.check(pools.clean(acc))
     (one, other), shown, paper = PAIR, attacked.SHOWN, Run()

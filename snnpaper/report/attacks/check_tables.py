@@ -8,14 +8,15 @@ import pandas as pd
 
 from ...auditing import checks as rules
 from ...auditing.evidence import Evidence
+from ...config import Run
 from .tables import records
 
 WORDS = {True: "pass", False: "FAIL", None: "–"}
 
 
-def reports() -> Iterator[tuple[str, str, Evidence]]:
-    """Network, column heading (space, radius, gradient) and what was measured there, for all that were checked."""
-    for record in records("attacks"):
+def reports(like: Run | None = None) -> Iterator[tuple[str, str, Evidence]]:
+    """Network, column heading (space, radius, gradient) and what was measured, of the networks of `records`."""
+    for record in records("attacks", like=like):
         for b in record["results"]["batteries"]:
             for bpda, values in b["evidence"].items():
                 gradient = f", {bpda} BPDA" if b["space"] == "pixel" else ""
@@ -32,25 +33,25 @@ def checks() -> pd.DataFrame:
         f"images: the correct ones of the first {found}": lambda e: e.n,
         "of these chance may move": lambda e: e.slack,
     }
-    rows = [{"": name} | _listed(f) for name, f in heads.items()]
-    table = _count(lambda e: [(c.name, c.passed) for c in rules.checks(e)])
+    rows = [{"": name} | _listed(None, f) for name, f in heads.items()]
+    table = _count(None, lambda e: [(c.name, c.passed) for c in rules.checks(e)])
     return pd.concat([pd.DataFrame(rows), table], ignore_index=True) if len(table) else table
 
 
-def signs() -> pd.DataFrame:
+def signs(like: Run | None = None) -> pd.DataFrame:
     """One row a warning sign, one column a battery and gradient: in how many networks it is seen; then the verdicts.
 
     In brackets how many images show it, network by network, whether or not chance may move so many. The row before
     the verdicts counts the networks in which any sign is shown by one image or more.
     """
-    table = _count(lambda e: list(rules.signs(e).items()))
+    table = _count(like, lambda e: list(rules.signs(e).items()))
     for i, name in enumerate(table[""] if len(table) else ()):
-        for column, images in _listed(lambda e, sign=name: rules.showing(e)[sign]).items():
+        for column, images in _listed(like, lambda e, sign=name: rules.showing(e)[sign]).items():
             table.loc[i, column] += f" ({images})"
     if not len(table):
         return table
-    strict = _count(lambda e: [("any sign, in one image or more", any(rules.showing(e).values()))])
-    verdicts = {"": "verdict"} | _listed(lambda e: rules.report(e)["verdict"])
+    strict = _count(like, lambda e: [("any sign, in one image or more", any(rules.showing(e).values()))])
+    verdicts = {"": "verdict"} | _listed(like, lambda e: rules.report(e)["verdict"])
     return pd.concat([table, strict, pd.DataFrame([verdicts])], ignore_index=True)
 
 
@@ -65,9 +66,9 @@ def evidence(name: str, column: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["check", "", "evidence", "a failure means"])
 
 
-def _count(items: Callable[[Evidence], list[tuple[str, bool | None]]]) -> pd.DataFrame:
+def _count(like: Run | None, items: Callable[[Evidence], list[tuple[str, bool | None]]]) -> pd.DataFrame:
     counts: dict[str, dict[str, list]] = {}
-    for _, column, measured in reports():
+    for _, column, measured in reports(like):
         for name, value in items(measured):
             counts.setdefault(name, {}).setdefault(column, []).append(value)
     table = []
@@ -80,9 +81,9 @@ def _count(items: Callable[[Evidence], list[tuple[str, bool | None]]]) -> pd.Dat
     return pd.DataFrame(table)
 
 
-def _listed(value: Callable[..., object]) -> dict[str, str]:
+def _listed(like: Run | None, value: Callable[..., object]) -> dict[str, str]:
     """One value a network, by column, in the order of the networks."""
     found: dict[str, list[str]] = {}
-    for _, column, measured in reports():
+    for _, column, measured in reports(like):
         found.setdefault(column, []).append(str(value(measured)))
     return {column: ", ".join(values) for column, values in found.items()}

@@ -1,8 +1,9 @@
 """Findings: sentences that could be false, computed from the records, and whether the records bear them.
 
 `say` refuses to print one that the records contradict, so a page that is built is a page whose sentences are true of
-the records. `pools` compares the two pools, `gradients` speaks of gradients, `attacks` of attacks, `cause` of whether
-it was the network or the attack, `events` of event data.
+the records. `pools` compares the two pools, `gradients` speaks of gradients, `attacks` of attacks, `length` of longer
+training and `together` of all attacks after it, `cause` of whether it was the network or the attack, `events` of event
+data, `sharpness` of the surrogate's, `reports` of the report as a whole.
 """
 
 from __future__ import annotations

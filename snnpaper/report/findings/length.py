@@ -10,7 +10,6 @@ from ... import ledger
 from ...attacks.standard import TRAIN
 from ...config import Run
 from .. import tables
-from ..attacks import tables as attacked
 from ..attacks.tables import SHOWN
 from ..comparison import scoped
 from ..design.matrix import TRAINED
@@ -18,8 +17,6 @@ from ..standing import EPS, OWN, WORST, difference
 from ..tables import FIVE_SEEDS, PAIR, interval_text, seeds_text
 from . import Finding
 from .pools import five, lacking, lead
-
-LEFT = 2  # 1/255, of rule 20
 
 
 def longer(acc: pd.DataFrame) -> Finding:
@@ -82,47 +79,6 @@ def stands(stand: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
         f"classified images at {EPS}/255 through each network's own gradient, and {text[worst]} through the worst of "
         f"the pool's four ({seeds_text(worst.seeds)}, interval over {over}).",
         worst.above,
-    )
-
-
-def battery(rows: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
-    """After a longer training max pooling leads in spike space under all attacks together; pixel space is lost.
-
-    `rows` is `attacked.rows` of networks trained for so many epochs (rule 20).
-    """
-    found = attacked.paired(rows[rows["attack"] == attacked.WORST]).set_index(["space", "eps"])
-    if not {("spike", LEFT), ("spike", EPS), ("pixel", 1)} <= set(found.index):
-        raise lacking("attacks")
-    near, far, pixel = found.loc[("spike", LEFT)], found.loc[("spike", EPS)], found.loc[("pixel", 1)]
-    left = [[f"{100 * d[pool]:.1f}" for pool in PAIR] for d in (near, far)]
-    leads = " and ".join(interval_text(d["difference"], d["half"]) for d in (near, far))
-    return Finding(
-        f"All attacks together leave, after {epochs} epochs and in spike space, {' and '.join(x for x, _ in left)} % "
-        f"of the images at {LEFT:g}/255 and {EPS:g}/255 with max pooling, {' and '.join(y for _, y in left)} % with "
-        f"average pooling: max pooling leads by {leads} points. In pixel space they leave at most "
-        f"{100 * max(pixel[pool] for pool in PAIR):.1f} % at 1/255 ({near['n']} images, {seeds_text(near['seeds'])}, "
-        "rule 20).",
-        near["difference"] > near["half"] and far["difference"] > far["half"] and max(pixel[p] for p in PAIR) < 0.02,
-    )
-
-
-def in_part(rows: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
-    """Under all attacks max pooling trained through a dense gradient lies between the pools; of `battery`'s rows.
-
-    `rows` has the networks of `matrix.TRAINED` and of average pooling.
-    """
-    worst = rows[(rows["space"] == "spike") & (rows["attack"] == attacked.WORST) & (rows["eps"] == LEFT)]
-    pairs = (TRAINED, (TRAINED[1], PAIR[1]), PAIR)
-    found = [attacked.paired(worst, pair) for pair in pairs]
-    if any(d.empty for d in found):
-        raise lacking("attacks", TRAINED)
-    below, above, whole = (d.iloc[0] for d in found)
-    return Finding(
-        f"Under all attacks together max pooling trained for {epochs} epochs through average pooling's dense gradient "
-        f"lies between the two: at {LEFT:g}/255 {interval_text(below['difference'], below['half'])} points below max "
-        f"pooling, more than half of its lead, and {interval_text(above['difference'], above['half'])} above average "
-        f"pooling ({below['n']} images, {seeds_text(below['seeds'])}).",
-        below["difference"] > max(below["half"], whole["difference"] / 2) and above["difference"] > above["half"],
     )
 
 
