@@ -51,6 +51,7 @@ HTML(
         length.stands(longer),
         length.stands(fifteen, answer.AGAIN.epochs),
         together.leads(battery),
+        together.leads(attacked.rows(like=answer.AGAIN), answer.AGAIN.epochs),
         length.through(longer),
         together.in_part(battery),
         length.chance(length.validated()),

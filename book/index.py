@@ -64,7 +64,9 @@ shown.append(cause.misled(standing.standing(matrix.attacks())))
 longer = standing.standing(matrix.attacks(scoped.JUDGED))
 shown += [length.longer(acc), length.again(acc), length.stands(longer)]
 battery = attacked.rows((*matrix.TRAINED, tables.PAIR[1]), answer.LONG)
-shown += [together.leads(battery), together.without_gradient(battery)]
+again_all = attacked.rows(like=answer.AGAIN)
+shown += [together.leads(battery), together.leads(again_all, answer.AGAIN.epochs)]
+shown.append(together.without_gradient({answer.LONG.epochs: battery, answer.AGAIN.epochs: again_all}))
 shown += [length.through(longer), together.in_part(battery)]
 fifteen = standing.standing(matrix.attacks(answer.AGAIN))
 steady = length.not_the_epoch(fifteen, length.validated(answer.AGAIN), answer.AGAIN.epochs)

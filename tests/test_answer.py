@@ -124,10 +124,14 @@ def test_all_attacks_together_must_leave_less_than_half():
 
 def test_a_lead_under_all_attacks_together_is_of_spike_space_and_partly_of_the_gradient():
     rows = attacked.rows((*matrix.TRAINED, "avg"), answer.LONG)
-    assert together.leads(rows).holds and together.in_part(rows).holds and together.without_gradient(rows).holds
-    blind = rows["attack"].isin(together.BLIND) & (rows["pool"] == "max")
-    fooled = [c & ~b for c, b in zip(rows["correct"], blind, strict=True)]
-    assert not together.without_gradient(rows.assign(correct=fooled)).holds
+    assert together.leads(rows).holds and together.in_part(rows).holds
+    both = {e: attacked.rows(like=answer.LONG.but(epochs=e)) for e in (30, 15)}
+    assert together.without_gradient(both).holds and together.leads(both[15], 15).holds
+    noise = (rows["attack"] == "random noise") & (rows["pool"] == "max")
+    fooled = [c & ~b for c, b in zip(rows["correct"], noise, strict=True)]
+    assert not together.without_gradient(both | {30: rows.assign(correct=fooled)}).holds
+    with pytest.raises(ledger.LedgerError, match="lacks attacks records"):
+        together.without_gradient({30: rows[rows["attack"] != "random noise"]})
     for one, other, finding in (("max", "avg", together.leads), ("max", "max/avg", together.in_part)):
         swapped = rows.assign(pool=rows["pool"].replace({one: other, other: one}))
         assert not finding(swapped).holds

@@ -12,14 +12,14 @@ TOLERANCE = 0.5  # points that doubling the budget may move
 COLUMNS = ["run", "pool", "seed", "scale", "n", "space", "eps", "right", "before", "after", "twice", "by"]
 
 
-def left() -> pd.DataFrame:
-    """One row a network and battery of the records "stronger", counts of images.
+def left(like: Run | None = None) -> pd.DataFrame:
+    """One row a network and battery of the records "stronger" of one cell (as `tables.records`), counts of images.
 
     Columns: run, pool, seed, scale, n, space, eps (1/255); right, classified correctly; before, what the battery left;
     after and twice, what the first budget and then twice that left; by, the attack that fooled most of them, or "".
     """
     rows = []
-    for record in records("stronger"):
+    for record in records("stronger", like=like):
         run, r = Run.from_dict(record["config"]), record["results"]
         for b in r["batteries"]:
             first, second = b["rounds"]
