@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from ...stats import over_seeds_and_images
+from ...stats import over_seeds_and_images, wilson
 from ..attacks import tables as attacked
+from ..attacks.stronger import TOLERANCE
 from ..comparison import scoped
 from ..design.matrix import TRAINED
 from ..standing import EPS, influence
@@ -40,6 +41,24 @@ def leads(rows: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
     )
 
 
+def still(frame: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
+    """Max pooling leads under a stronger attacker with twice his budget, too; `frame` is `stronger.left`."""
+    here = frame[frame["space"] == "spike"].set_index(["pool", "eps"])
+    if not {(pool, eps) for pool in PAIR for eps in (LEFT, EPS)} <= set(here.index) or not here.index.is_unique:
+        raise lacking("stronger")
+    left = {pool: [100 * here.loc[(pool, eps), "twice"] / here["n"].iloc[0] for eps in (LEFT, EPS)] for pool in PAIR}
+    more, fewer = (wilson(here.loc[(pool, LEFT), "twice"], here["n"].iloc[0]) for pool in PAIR)
+    moved = (100 * (here["after"] - here["twice"]) / here["n"]).max()
+    text = {pool: " and ".join(f"{v:.1f}" for v in values) for pool, values in left.items()}
+    return Finding(
+        f"A stronger attacker with twice his budget leaves, after {epochs} epochs, {text[PAIR[0]]} % of the images at "
+        f"{LEFT:g}/255 and {EPS:g}/255 with max pooling, {text[PAIR[1]]} % with average pooling "
+        f"({here['n'].iloc[0]} images, one seed). His last doubling still moved up to {moved:.1f} points, so these are "
+        "upper bounds, and the lead is of these attacks.",
+        more[0] > fewer[1] and left[PAIR[0]][1] > left[PAIR[1]][1] and moved > TOLERANCE,
+    )
+
+
 def without_gradient(trained: Mapping[int, pd.DataFrame]) -> Finding:
     """Random noise takes less of what is right from max pooling; `trained` has the rows of `leads` by epochs.
 
@@ -51,8 +70,8 @@ def without_gradient(trained: Mapping[int, pd.DataFrame]) -> Finding:
     return Finding(
         f"Random noise, which follows no gradient, leaves more with max pooling, too: of the correctly classified "
         f"images in spike space at {LEFT:g}/255 by {' and '.join(noise)} points, after "
-        f"{' and '.join(map(str, trained))} epochs; the gradient of a ReLU twin by {' and '.join(twin)} ({n} images, 1 seed each). A hidden gradient "
-        "alone does not explain the lead.",
+        f"{' and '.join(map(str, trained))} epochs; the gradient of a ReLU twin by {' and '.join(twin)} "
+        f"({n} images, 1 seed each). A hidden gradient alone does not explain the lead.",
         all(noise[0] > noise[1] for noise, _ in found.values()),
     )
 
