@@ -90,7 +90,7 @@ HTML(page.under(figure, "ch4-backward", page.origin(shared)))
 # are dead, with either pool. Max pooling makes its exact zeros in one place, the stem's pool: the
 # nine-to-one selection leaves at most a quarter of its input with a gradient, because there are four positions for every window. Two layers further the
 # convolution undoes it: each pixel feeds many windows of many channels, and one of them is enough. At the
-# network's input, the only gradient that an attack uses, no exact zero of the pool is left. What is left is a trace in
+# network's input, the only gradient that an attack uses, next to no exact zero of the pool is left. What is left is a trace in
 # the effective share, and a smaller norm, which is what an attack feels: the first-order change of the output is
 # $\epsilon\|g\|_1$ ([](theorems)).
 

@@ -167,7 +167,7 @@ rest = standing.difference(longer, standing.WORST, (matrix.TRAINED[1], PAIR[1]))
 assert rest.zero and 0.08 < 2 * rest.half < 0.12  # an interval of ten points
 
 # %% [markdown]
-# Max pooling withstands the worst attack about as well as after four epochs; average pooling loses, and so does max pooling that
+# Through these four passes max pooling withstands the worst attack about as well as after four epochs; average pooling loses, and so does max pooling that
 # was trained through average pooling's gradient. So in this seed the lead does not come from max pooling becoming robust; it goes with
 # the sparse gradient in training. Of its forward pass these four ways show no part, in an interval of ten points; all attacks
 # together do show one (above). What may overturn this is more seeds, for which rule 17 asks before it gives a verdict. The epoch, a low one for average pooling here, is not all of

@@ -10,6 +10,7 @@ import pytest
 from snnpaper import ledger
 from snnpaper.attacks.standard import TRAIN
 from snnpaper.report import answer, findings, standing, tables
+from snnpaper.report.attacks import stronger
 from snnpaper.report.attacks import tables as attacked
 from snnpaper.report.design import matrix
 from snnpaper.report.findings import attacks, gradients, length, pools, reports, together
@@ -141,6 +142,15 @@ def test_a_lead_under_all_attacks_together_is_of_spike_space_and_partly_of_the_g
     for finding in (together.leads, together.in_part):
         with pytest.raises(ledger.LedgerError, match="lacks attacks records"):
             finding(rows[rows["eps"] == 8])
+
+
+def test_a_lead_under_a_stronger_attacker_is_of_his_last_budget():
+    left = stronger.left(answer.LONG)
+    assert together.still(left).holds
+    assert not together.still(left.assign(pool=left["pool"].replace({"max": "avg", "avg": "max"}))).holds
+    assert not together.still(left.assign(twice=left["after"])).holds  # then it would be the worst case
+    with pytest.raises(ledger.LedgerError, match="lacks stronger records"):
+        together.still(left[left["pool"] == "max"])
 
 
 def test_a_low_last_epoch_must_not_be_what_leads():

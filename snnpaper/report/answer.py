@@ -58,16 +58,19 @@ def sentences(acc: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
         f"the published attack at 8/255 with max pooling and {100 * first[other]:.0f} % with average pooling; a "
         f"stronger attack leaves both below chance there, and at {EPS}/255 the {half['seeds']} seeds cannot tell them "
         f"apart ({100 * half[one]:.0f} and {100 * half[other]:.0f} %).",
-        f"Trained longer, max pooling stays ahead at {EPS}/255: by {interval_text(worst.mean, worst.half)} points "
-        f"after {LONG.epochs} epochs ({seeds_text(worst.seeds)}) and {interval_text(again.mean, again.half)} after "
-        f"{AGAIN.epochs} ({seeds_text(again.seeds, ' other')}) when the attacker sends the gradient through the pool "
-        f"in four ways, and by {' and '.join(interval_text(d['difference'], d['half']) for d in everything)} under all "
-        f"attacks together ({seeds_text(everything[0]['seeds'])} each). Trained with average pooling's gradient it "
-        f"keeps none of the first lead and a part of the last ({LONG.epochs} epochs, {seeds_text(dense.seeds)}).",
+        f"Trained longer, max pooling leads at {EPS}/255 (95 % intervals over images): when the attacker sends the "
+        f"gradient through the pool in four ways, by {interval_text(worst.mean, worst.half)} points of the correctly "
+        f"classified images after {LONG.epochs} epochs ({seeds_text(worst.seeds)}) and "
+        f"{interval_text(again.mean, again.half)} after {AGAIN.epochs} ({seeds_text(again.seeds, ' other')}); under "
+        f"all attacks together, by {' and '.join(interval_text(d['difference'], d['half']) for d in everything)} of "
+        f"all images ({seeds_text(everything[0]['seeds'])} each). Trained for {LONG.epochs} epochs with average "
+        f"pooling's gradient it has no resolved lead in the first case and less than half of it in the last "
+        f"({seeds_text(dense.seeds)}).",
         f"The gradient at the network's input is dense with either pool (after {shown.epochs} epochs "
         f"{gradients.floor(found['density'].min())} % or more of it is not zero) and smaller with max pooling. With "
-        f"ReLU average pooling leads in {relu} of {relu} comparisons. The width is {shown.width} where the paper has "
-        f"{paper.width} and {paper.epochs} epochs, and the paper's text could not be read.",
+        f"ReLU, trained briefly and attacked by PGD-7, average pooling leads in {relu} of {relu} comparisons. The "
+        f"width is {shown.width} where the paper has {paper.width} and {paper.epochs} epochs, and its text could not "
+        "be read.",
     ]
 
 

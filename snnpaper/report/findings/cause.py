@@ -40,9 +40,10 @@ def trained(stand: pd.DataFrame) -> Finding:
         raise lacking("backwards", TRAINED)
     high = 100 * (worst.mean + worst.half)
     return Finding(
-        "Trained through its own sparse gradient instead of average pooling's dense one, max pooling differs by "
-        f"{interval_text(worst.mean, worst.half)} points in the worst case ({worst.seeds} seeds). By rule 11 this is "
-        f"{verdict(own, worst)}: if sparsity in training protects, then by no more than {high:.1f} points.",
+        "Trained for four epochs through its own sparse gradient instead of average pooling's dense one, max pooling "
+        f"differs by {interval_text(worst.mean, worst.half)} points in the worst case ({worst.seeds} seeds). By "
+        f"rule 11 this is {verdict(own, worst)}: if sparsity protects in so short a training, then by no "
+        f"more than {high:.1f} points.",
         worst.seeds >= FIVE_SEEDS and worst.zero and verdict(own, worst) == UNRESOLVED,
     )
 

@@ -71,7 +71,7 @@ def without_gradient(trained: Mapping[int, pd.DataFrame]) -> Finding:
         f"Random noise, which follows no gradient, leaves more with max pooling, too: of the correctly classified "
         f"images in spike space at {LEFT:g}/255 by {' and '.join(noise)} points, after "
         f"{' and '.join(map(str, trained))} epochs; the gradient of a ReLU twin by {' and '.join(twin)} "
-        f"({n} images, 1 seed each). A hidden gradient alone does not explain the lead.",
+        f"({n} images, 1 seed each). No hidden gradient explains that part.",
         all(noise[0] > noise[1] for noise, _ in found.values()),
     )
 
@@ -91,16 +91,21 @@ def in_part(rows: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
 
     `rows` has the networks of `matrix.TRAINED` and of average pooling.
     """
-    worst = rows[(rows["space"] == "spike") & (rows["attack"] == attacked.WORST) & (rows["eps"] == LEFT)]
+    worst = rows[(rows["space"] == "spike") & (rows["attack"] == attacked.WORST) & rows["eps"].isin([LEFT, EPS])]
     pairs = (TRAINED, (TRAINED[1], PAIR[1]), PAIR)
-    found = [attacked.paired(worst, pair) for pair in pairs]
-    if any(d.empty for d in found):
+    found = [attacked.paired(worst, pair).set_index("eps") for pair in pairs]
+    if any({LEFT, EPS} - set(d.index) for d in found):
         raise lacking("attacks", TRAINED)
-    below, above, whole = (d.iloc[0] for d in found)
+    radii, (below, above, whole) = (LEFT, EPS), found
+    text = [" and ".join(interval_text(*d.loc[eps, ["difference", "half"]]) for eps in radii) for d in (below, above)]
     return Finding(
         f"Under all attacks together max pooling trained for {epochs} epochs through average pooling's dense gradient "
-        f"lies between the two: at {LEFT:g}/255 {interval_text(below['difference'], below['half'])} points below max "
-        f"pooling, more than half of its lead, and {interval_text(above['difference'], above['half'])} above average "
-        f"pooling ({below['n']} images, {seeds_text(below['seeds'])}).",
-        below["difference"] > max(below["half"], whole["difference"] / 2) and above["difference"] > above["half"],
+        f"lies between the two: at {LEFT:g}/255 and {EPS:g}/255 {text[0]} points below max pooling, more than half of "
+        f"its lead, and {text[1]} above average pooling ({below['n'].max()} images, "
+        f"{seeds_text(below['seeds'].max())}).",
+        all(
+            below.loc[eps, "difference"] > max(below.loc[eps, "half"], whole.loc[eps, "difference"] / 2)
+            and above.loc[eps, "difference"] > above.loc[eps, "half"]
+            for eps in radii
+        ),
     )
