@@ -30,7 +30,6 @@ from snnpaper.report.findings import gradients, together
 from snnpaper.report.findings import pools as compared
 
 rows, curves = tables.rows(), tables.curves()
-assert 1.5 < compared.half_radii(curves, compared.SPIKE)["radius"].mean() < 2.5  # about two grey levels
 HTML(
     findings.say(
         compared.pixel(curves),
@@ -335,6 +334,7 @@ spike = check_tables.signs(scoped.JUDGED).filter(like="spike").iloc[:-1]
 assert spike.map(lambda cell: cell.startswith("0 of")).all(axis=None)
 rungs = ladder.ladder(smaller, "spike")[0].pivot(index=["eps", "attack"], columns="pool", values="left").dropna()
 assert (rungs["max"] > rungs["avg"]).all()
+assert 1.5 < compared.half_radii(curves, compared.SPIKE)["radius"].mean() < 2.5  # about two grey levels
 
 # %% [markdown]
 # ### What an adversarial image looks like
