@@ -86,11 +86,12 @@ class Report:
         lines += [f"  {a['name']:34} fooled {a['fooled']:4} of {a['attacked']}" for a in v["attacks"]]
         lines += [f"  {words[c['passed']]:5} {c['name']}: {c['evidence']}" for c in v["checks"]]
         lines += [f"  {c['name']}: {c['advice']}" for c in v["checks"] if c["passed"] is False]
-        lines += ["not tested: " + "; ".join(v["not_tested"]), self.line]
-        return "\n".join(
+        lines.append("not tested: " + "; ".join(v["not_tested"]))
+        wrapped = [
             textwrap.fill(s, WIDTH, subsequent_indent=" " * 4, break_long_words=False, break_on_hyphens=False)
             for s in lines
-        )
+        ]
+        return "\n".join([*wrapped, self.line])  # the last is to be quoted, and stays whole
 
 
 def _share(part: dict[str, Any]) -> str:
