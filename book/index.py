@@ -14,7 +14,7 @@
 #
 # The claim: max pooling makes the gradient sparse and the network robust, and costs accuracy.
 #
-# ## The answer: a stronger attack puts max pooling's lead in doubt after short training; after longer, in few seeds, it leads
+# ## The answer: a stronger attack puts max pooling's lead in doubt; after longer training, in few seeds, it leads
 
 # %% tags=["remove-input"]
 from IPython.display import HTML
