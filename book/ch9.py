@@ -13,12 +13,13 @@
 # (ch-design)=
 # # 9 · Designing sparsity: is it the cause?
 #
-# **The finding.** After four epochs the sparse gradient misleads the attacker: on the same networks a sparser backward pass of the
-# attack leaves more images standing, and an attacker who tries the pool's other passes takes more from max than from average pooling.
-# Whether it also protects is not resolved: trained through a dense gradient instead, max pooling withstands the worst attack as well,
-# within a few points. After fifteen and thirty epochs, in every seed attacked, max pooling leads in the worst case. In the one
-# where it was tried, training through a dense gradient costs it all of this lead, or under all attacks together more than half of it:
-# that the sparse gradient protects in a long training is suggested, and not yet shown. With numbers, at reduced scale, each checked by this page against the records:
+# **The finding.** After four epochs the sparse gradient misleads the attacker: on the same networks a sparser backward pass of
+# the attack leaves more images standing, and an attacker who tries the pool's other passes takes more from max than from average
+# pooling. Whether it also protects is not resolved: trained through a dense gradient instead, max pooling withstands the worst
+# attack as well, within a few points. After fifteen and thirty epochs, in every seed attacked, max pooling leads in the worst
+# case. In the one where it was tried, training through a dense gradient costs it all of this lead, or under all attacks together
+# more than half of it: that the sparse gradient protects in a long training is suggested, and not yet shown. With numbers, at
+# reduced scale, each checked by this page against the records:
 
 # %% tags=["hide-input"]
 import pandas as pd
@@ -167,11 +168,12 @@ rest = standing.difference(longer, standing.WORST, (matrix.TRAINED[1], PAIR[1]))
 assert rest.zero and 0.08 < 2 * rest.half < 0.12  # an interval of ten points
 
 # %% [markdown]
-# Through these four passes max pooling withstands the worst attack about as well as after four epochs; average pooling loses, and so does max pooling that
-# was trained through average pooling's gradient. So in this seed the lead does not come from max pooling becoming robust; it goes with
-# the sparse gradient in training. Of its forward pass these four ways show no part, in an interval of ten points; all attacks
-# together do show one (above). What may overturn this is more seeds, for which rule 17 asks before it gives a verdict. The epoch, a low one for average pooling here, is not all of
-# it: where its last epoch was its best, after fifteen, the lead is about as large (above).
+# Through these four passes max pooling withstands the worst attack about as well as after four epochs; average pooling loses, and
+# so does max pooling that was trained through average pooling's gradient. So in this seed the lead does not come from max pooling
+# becoming robust; it goes with the sparse gradient in training. Of its forward pass these four ways show no part, in an interval
+# of ten points; all attacks together do show one (above). What may overturn this is more seeds, for which rule 17 asks before it
+# gives a verdict. The epoch, a low one for average pooling here, is not all of it: where its last epoch was its best, after
+# fifteen, the lead is about as large (above).
 #
 # ## Size apart from sparsity
 #

@@ -127,7 +127,7 @@ from snnpaper.stats import wilson
 #
 # 19. **Rule 11 after 15 epochs.** As rule 17, with the seeds that have max and max/avg pooling at 15 epochs.
 #
-# Rule 20 was added on 28 November 2026, after all attacks together had left 3 of 200 images of average pooling at 4/255 (30 epochs, one
+# Rule 20 was added on 28 November 2026, after all attacks together had left next to nothing of average pooling at 4/255 (30 epochs, one
 # seed), and before any network was attacked by all of them at 2/255.
 #
 # 20. **All attacks at 2/255.** Next to nothing compares to nothing. So the networks of 15 and 30 epochs meet all attacks of chapter 6 at

@@ -45,7 +45,7 @@ def sentences(acc: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
     found, relu = gradients.gradients(), pools.twins(acc)["relu"].sum()
     findings.check(together.leads(again_all, AGAIN.epochs))
     findings.check(together.without_gradient({LONG.epochs: battery, AGAIN.epochs: again_all}))
-    everything = [d for rows in (battery, again_all) if (d := _all_attacks(rows)) is not None]
+    everything = [together.worst(rows).loc[("spike", EPS)] for rows in (battery, again_all)]
     assert len({d["seeds"] for d in everything}) == 1, "the second sentence says 'each'"
     worst, again = (standing.difference(which, standing.WORST, PAIR) for which in (stand, others))
     dense = standing.difference(stand, standing.WORST, matrix.TRAINED)
@@ -127,14 +127,8 @@ def _ladder(acc: pd.DataFrame, curves: pd.DataFrame, shown: Run) -> dict[str, An
     if worst is not None:
         of_right = {"difference": worst.mean, "half": worst.half, "seeds": worst.seeds}
         found[f"worst of 4 gradients, {EPS}/255"] = pd.Series(of_right)
-    everything = _all_attacks(attacked.rows(like=shown))
-    return found if everything is None else found | {f"all attacks, {EPS}/255": everything}
-
-
-def _all_attacks(rows: pd.DataFrame) -> pd.Series | None:
-    """The row of `attacked.paired` of all attacks together in spike space at EPS."""
-    here = rows[(rows["attack"] == attacked.WORST) & (rows["space"] == "spike") & (rows["eps"] == EPS)]
-    return attacked.paired(here).iloc[0] if len(here) else None
+    everything = together.worst(attacked.rows(like=shown))
+    return found | {f"all attacks, {EPS}/255": d for at, d in everything.iterrows() if at == ("spike", EPS)}
 
 
 def behind_it() -> list[str]:

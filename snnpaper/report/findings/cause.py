@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ..design import size
-from ..design.matrix import TRAINED, UNRESOLVED, verdict
+from ..design.matrix import SETTING, TRAINED, UNRESOLVED, verdict
 from ..standing import EPS, OWN, WORST, between, difference
 from ..tables import FIVE_SEEDS, PAIR, interval_text
 from . import Finding
@@ -40,9 +40,9 @@ def trained(stand: pd.DataFrame) -> Finding:
         raise lacking("backwards", TRAINED)
     high = 100 * (worst.mean + worst.half)
     return Finding(
-        "Trained for four epochs through its own sparse gradient instead of average pooling's dense one, max pooling "
-        f"differs by {interval_text(worst.mean, worst.half)} points in the worst case ({worst.seeds} seeds). By "
-        f"rule 11 this is {verdict(own, worst)}: if sparsity protects in so short a training, then by no "
+        f"Trained for {SETTING.epochs} epochs through its own sparse gradient instead of average pooling's dense one, "
+        f"max pooling differs by {interval_text(worst.mean, worst.half)} points in the worst case ({worst.seeds} "
+        f"seeds). By rule 11 this is {verdict(own, worst)}: if sparsity protects in so short a training, then by no "
         f"more than {high:.1f} points.",
         worst.seeds >= FIVE_SEEDS and worst.zero and verdict(own, worst) == UNRESOLVED,
     )

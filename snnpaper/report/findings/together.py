@@ -12,7 +12,7 @@ from ..attacks.stronger import TOLERANCE
 from ..comparison import scoped
 from ..design.matrix import TRAINED
 from ..standing import EPS, influence
-from ..tables import PAIR, interval_text, seeds_text
+from ..tables import PAIR, Pair, interval_text, seeds_text
 from . import Finding
 from .pools import lacking
 
@@ -20,12 +20,17 @@ LEFT = 2  # 1/255, of rule 20
 BLIND = {"random noise": "random noise", "transfer: ReLU twin": "the gradient of a ReLU twin"}
 
 
+def worst(rows: pd.DataFrame, pair: Pair = PAIR) -> pd.DataFrame:
+    """`attacked.paired` of all attacks together, by space and eps; of `attacked.rows`."""
+    return attacked.paired(rows[rows["attack"] == attacked.WORST], pair).set_index(["space", "eps"])
+
+
 def leads(rows: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
     """After a longer training max pooling leads in spike space under all attacks together; pixel space is lost.
 
     `rows` is `attacked.rows` of networks trained for so many epochs (rule 20).
     """
-    found = attacked.paired(rows[rows["attack"] == attacked.WORST]).set_index(["space", "eps"])
+    found = worst(rows)
     if not {("spike", LEFT), ("spike", EPS), ("pixel", 1)} <= set(found.index):
         raise lacking("attacks")
     near, far, pixel = found.loc[("spike", LEFT)], found.loc[("spike", EPS)], found.loc[("pixel", 1)]
@@ -91,21 +96,19 @@ def in_part(rows: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
 
     `rows` has the networks of `matrix.TRAINED` and of average pooling.
     """
-    worst = rows[(rows["space"] == "spike") & (rows["attack"] == attacked.WORST) & rows["eps"].isin([LEFT, EPS])]
-    pairs = (TRAINED, (TRAINED[1], PAIR[1]), PAIR)
-    found = [attacked.paired(worst, pair).set_index("eps") for pair in pairs]
-    if any({LEFT, EPS} - set(d.index) for d in found):
+    spike, radii = rows[rows["space"] == "spike"], [LEFT, EPS]
+    found = [worst(spike, pair).droplevel("space") for pair in (TRAINED, (TRAINED[1], PAIR[1]), PAIR)]
+    if any(set(radii) - set(d.index) for d in found):
         raise lacking("attacks", TRAINED)
-    radii, (below, above, whole) = (LEFT, EPS), found
-    text = [" and ".join(interval_text(*d.loc[eps, ["difference", "half"]]) for eps in radii) for d in (below, above)]
+    below, above, whole = (d.loc[radii] for d in found)
+    text = [" and ".join(map(interval_text, d["difference"], d["half"])) for d in (below, above)]
     return Finding(
         f"Under all attacks together max pooling trained for {epochs} epochs through average pooling's dense gradient "
         f"lies between the two: at {LEFT:g}/255 and {EPS:g}/255 {text[0]} points below max pooling, more than half of "
         f"its lead, and {text[1]} above average pooling ({below['n'].max()} images, "
         f"{seeds_text(below['seeds'].max())}).",
-        all(
-            below.loc[eps, "difference"] > max(below.loc[eps, "half"], whole.loc[eps, "difference"] / 2)
-            and above.loc[eps, "difference"] > above.loc[eps, "half"]
-            for eps in radii
+        bool(
+            all((d["difference"] > d["half"]).all() for d in (below, above))
+            and (below["difference"] > whole["difference"] / 2).all()
         ),
     )
