@@ -149,7 +149,8 @@ frame = pd.concat([tables.accuracies_of(r, f) for r, f in found.items()], ignore
 def side_by_side(space):
     """Per cent right in one threat model, a row an attack, a column a pool."""
     part = frame[frame["space"].isin(["clean", space])].assign(right=lambda f: 100 * f["accuracy"])
-    wide = part.pivot_table(index=["method", "eps", "n"], columns="pool", values="right", sort=False).round(0)
+    part["attack"] = [tables.attack_text(row) for _, row in part.iterrows()]
+    wide = part.pivot_table(index=["attack", "n"], columns="pool", values="right", sort=False).round(0)
     return HTML(f"<p>{space} space, per cent of the images right</p>{page.table(wide.reset_index())}")
 
 

@@ -299,7 +299,7 @@ def shown(question):
         pairs = zip(rows[f"{place}_mean"], rows[f"{place}_half"], strict=True)
         text[f"{figures.LABELS[place]} (%)"] = [densities.percent(m, h) for m, h in pairs]
     text["effective, input (%)"] = [densities.percent(e, float("nan")) for e in rows["effective"]]
-    text["norm, input"] = [f"{v:.3g}" if v == v else "" for v in rows["norm"]]
+    text["norm, input"] = ["" if v != v else f"{v:.3g}" if v < 100 else f"{v:,.0f}" for v in rows["norm"]]
     text["reading"] = marks
     behind = found[found["run"].isin({r for runs in rows["runs"] for r in runs}) & (found["mode"] == "eval")]
     absent = rows.loc[rows["seeds"] == 0].reindex(columns=["setting", "pool", "state", "command", "cost"])
@@ -449,6 +449,7 @@ figure
 HTML(page.under(figure, "ch4-chain", page.origin(linked)))
 
 # %%
+lines = []
 for _, part in linked.groupby([k for k in tables.CELL if k != "pool"], sort=False):
     gaps = {what: 100 * tables.by_seed(part, what) for what in ("input", "weights")}
     if seeds := len(gaps["input"]):
@@ -457,8 +458,9 @@ for _, part in linked.groupby([k for k in tables.CELL if k != "pool"], sort=Fals
             f"{what} {mean:+.2f}" + (f" ± {half:.2f}" if half == half else "") for what, (mean, half) in over.items()
         ]
         how = f"{seeds} seed{'' if seeds == 1 else 's'}, {tables.reading(part.iloc[0]['scale'], seeds)}"
-        print(f"{tables.where(part.iloc[0])}: {'; '.join(said)} ({how})")
+        lines.append(f"{tables.where(part.iloc[0])}: {'; '.join(said)} ({how})")
 assert linked["input"].min() > 0.9
+HTML(tables.bullets(lines))
 
 # %% [markdown]
 # The gradient by conv1's weights is dense whatever the input's is: its kernel is shared by all positions, so one

@@ -65,6 +65,7 @@ import pandas as pd
 
 from snnpaper.attacks.standard import EVAL, TRAIN
 from snnpaper.config import Run
+from snnpaper.nets import data
 from snnpaper.report import gaps, page, plots
 from snnpaper.report.attacks import tables as attacked
 from snnpaper.report.comparison import beside, figures, verdicts
@@ -311,10 +312,16 @@ def narrow(found):
     return found.assign(source=said).drop(columns="origin").rename(columns={"adversarially trained": "adv. trained"})
 
 
+def named(dataset):
+    """The row that names the data set over its table."""
+    return {"data": f"{data.TABLE[dataset].label}, accuracies in per cent"}
+
+
 HTML(
     page.table(
-        narrow(beside.reported(everything, battery, "cifar10")),
+        narrow(beside.reported(everything, battery, "cifar10")).assign(**named("cifar10")),
         page.origin(acc[(acc["dataset"] == "cifar10") & (acc["space"] == "pixel")]),
+        group=["data"],
     )
 )
 
@@ -323,8 +330,9 @@ defended = beside.reported(everything, battery, "cifar100")
 used = acc[(acc["dataset"] == "cifar100") & (acc["space"] == "pixel")]
 HTML(
     page.table(
-        narrow(defended),
+        narrow(defended).assign(**named("cifar100")),
         page.origin(used) if len(used) else f"<p>CIFAR-100 here: missing; {gaps.missing('cifar100')['command']}</p>",
+        group=["data"],
     )
 )
 

@@ -133,7 +133,7 @@ with tempfile.TemporaryDirectory() as folder:
     assert all((getattr(files.read_aedat(written), k) == getattr(simulation, k)).all() for k in "txyp")
     cut = Path(folder) / "cut.bin"
     cut.write_bytes(Path("_data/N-MNIST/Test/3/00019.bin").read_bytes()[:5001])
-    print("SpikingJelly:", {k: len(v) for k, v in load_ATIS_bin(cut).items()})
+    print("SpikingJelly reads", ", ".join(f"{len(v):,} {k}" for k, v in load_ATIS_bin(cut).items()))
     try:
         files.read_bin(cut)
     except files.EventFileError as err:
@@ -198,7 +198,8 @@ x, y = model.inputs(few.x[right]), few.y[right]
 guided, attacked = events_needed(model, x, y, BUDGETS)
 random, _ = events_needed(model, x, y, BUDGETS, KINDS, torch.Generator().manual_seed(0))
 for name, needed in (("guided", guided), ("random", random)):
-    print(f"{name} moves until the answer is wrong: {[k if k >= 0 else 'more' for k in needed.tolist()]}")
+    counts = ", ".join(f"{k}" if k >= 0 else "more" for k in needed.tolist())
+    print(f"{name} moves until the answer is wrong, recording by recording: {counts}")
 assert int(right.sum()) >= 6 and ((random < 0) | (random >= guided)).float().mean() > 0.8
 assert (model(attacked).argmax(1) != y).float().mean() > 0.8
 

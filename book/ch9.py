@@ -16,10 +16,11 @@
 # **The finding.** After four epochs the sparse gradient misleads the attacker: on the same networks a sparser backward pass of
 # the attack leaves more images standing, and an attacker who tries the pool's other passes takes more from max than from average
 # pooling. Whether it also protects is not resolved: trained through a dense gradient instead, max pooling withstands the worst
-# attack as well, within a few points. After fifteen and thirty epochs, in every seed attacked, max pooling leads in the worst
-# case. In the one where it was tried, training through a dense gradient costs it all of this lead, or under all attacks together
-# more than half of it: that the sparse gradient protects in a long training is suggested, and not yet shown. With numbers, at
-# reduced scale, each checked by this page against the records:
+# attack as well, within a few points. After thirty epochs, in one seed, max pooling leads in the worst case, and training
+# through a dense gradient costs it all of this lead, or under all attacks together more than half of it. After fifteen the seeds
+# differ in the worst of the four passes, until an attacker with another surrogate comes: then max pooling leads in each. That
+# the sparse gradient protects in a long training is suggested, and not yet shown. With numbers, at reduced scale, each checked
+# by this page against the records:
 
 # %% tags=["hide-input"]
 import pandas as pd
@@ -50,13 +51,13 @@ HTML(
         said.nothing_left(fit, len(networks)),
         said.larger(networks),
         length.stands(longer),
-        length.stands(fifteen, answer.AGAIN.epochs),
+        length.differ(fifteen, answer.AGAIN.epochs),
+        length.hidden(fifteen, answer.AGAIN.epochs),
         together.leads(battery),
         together.leads(attacked.rows(like=answer.AGAIN), answer.AGAIN.epochs),
         length.through(longer),
         together.in_part(battery),
         length.chance(length.validated()),
-        length.not_the_epoch(fifteen, length.validated(answer.AGAIN), answer.AGAIN.epochs),
     )
 )
 
@@ -163,7 +164,6 @@ short = same.pivot(index="attack", columns="training", values="share")
 assert level.loc[standing.WORST, "avg"] < short.loc[standing.WORST, "avg"]
 assert abs(level.loc[standing.WORST, "max"] - short.loc[standing.WORST, "max"]) < 0.05
 assert short.loc[standing.WORST, "max/avg"] - level.loc[standing.WORST, "max/avg"] > 0.1
-assert abs(standing.difference(fifteen, standing.WORST, PAIR).mean - apart[PAIR, standing.WORST].mean) < 0.02
 rest = standing.difference(longer, standing.WORST, (matrix.TRAINED[1], PAIR[1]))
 assert rest.zero and 0.08 < 2 * rest.half < 0.12  # an interval of ten points
 
@@ -172,8 +172,8 @@ assert rest.zero and 0.08 < 2 * rest.half < 0.12  # an interval of ten points
 # so does max pooling that was trained through average pooling's gradient. So in this seed the lead does not come from max pooling
 # becoming robust; it goes with the sparse gradient in training. Of its forward pass these four ways show no part, in an interval
 # of ten points; all attacks together do show one (above). What may overturn this is more seeds, for which rule 17 asks before it
-# gives a verdict. The epoch, a low one for average pooling here, is not all of it: where its last epoch was its best, after
-# fifteen, the lead is about as large (above).
+# gives a verdict, and the epoch, a low one for average pooling here: after fifteen, of which there are more seeds, these four
+# passes do not tell the pools apart (above).
 #
 # ## Size apart from sparsity
 #
@@ -284,9 +284,9 @@ if len(networks) >= 24:  # what the next two sections say of rule 12
 # ## Summary
 #
 # - After four epochs no lead of max over average pooling is resolved, neither through each network's own gradient nor through the
-#   worst of four backward passes; that the second takes more from max pooling is. After fifteen and thirty epochs a lead stays in
-#   the worst case, in every seed attacked; trained through a dense gradient max pooling loses it, or under all attacks together more
-#   than half of it (one seed).
+#   worst of four backward passes; that the second takes more from max pooling is. After thirty epochs a lead stays in the worst
+#   case; trained through a dense gradient max pooling loses it, or under all attacks together more than half of it (one seed).
+#   After fifteen the seeds differ through the four passes; with SA-PGD and ASSG beside them max pooling leads in each.
 # - After four epochs, trained through the sparse gradient, max pooling survives the worst attack no better than trained through the dense
 #   one. Rule 11 calls this not resolved: a protection of more than a point is outside the interval, a smaller one is not.
 # - Sparser is not smaller: with the forward pass alike the sparser gradient has the larger norm.

@@ -131,6 +131,9 @@ def test_a_lead_under_all_attacks_together_is_of_spike_space_and_partly_of_the_g
     noise = (rows["attack"] == "random noise") & (rows["pool"] == "max")
     fooled = [c & ~b for c, b in zip(rows["correct"], noise, strict=True)]
     assert not together.without_gradient(both | {30: rows.assign(correct=fooled)}).holds
+    half = both[30][(both[30]["pool"] == "max")].assign(seed=98)  # a seed of one pool does not count
+    again = pd.concat([both[30], both[30].assign(seed=99), half])
+    assert "(200 images, 2 seeds)" in together.without_gradient({30: again}).text
     with pytest.raises(ledger.LedgerError, match="lacks attacks records"):
         together.without_gradient({30: rows[rows["attack"] != "random noise"]})
     for one, other, finding in (("max", "avg", together.leads), ("max", "max/avg", together.in_part)):
@@ -153,10 +156,16 @@ def test_a_lead_under_a_stronger_attacker_is_of_his_last_budget():
         together.still(left[left["pool"] == "max"])
 
 
-def test_a_low_last_epoch_must_not_be_what_leads():
-    stand, found = standing.standing(matrix.attacks(answer.AGAIN)), length.validated(answer.AGAIN)
-    assert length.not_the_epoch(stand, found, answer.AGAIN.epochs).holds
-    assert not length.not_the_epoch(stand, found.assign(last=found["last"] - 0.05), answer.AGAIN.epochs).holds
+def test_after_fifteen_epochs_the_seeds_differ_until_another_surrogate_is_tried():
+    stand = standing.standing(matrix.attacks(answer.AGAIN))
+    assert length.differ(stand, 15).holds and length.hidden(stand, 15).holds
+    agreed = stand[stand["seed"] != 3]
+    with pytest.raises(ledger.LedgerError, match="lacks backwards records"):
+        length.differ(agreed[agreed["seed"].isin([1, 2])], 15)
+    same = agreed.assign(seed=agreed["seed"].replace({1: 5, 2: 6}))
+    assert not length.differ(pd.concat([agreed, same]), 15).holds
+    swapped = stand.assign(training=stand["training"].replace({"max": "avg", "avg": "max"}))
+    assert not length.hidden(swapped, 15).holds
 
 
 def test_zeros_must_grow_with_the_training():
@@ -213,8 +222,8 @@ def test_a_lead_that_repeats_is_in_every_seed(acc):
 def test_a_lead_after_longer_training_must_stand_and_be_its_own_gradient_s():
     stand = standing.standing(matrix.attacks(answer.LONG))
     assert length.stands(stand).holds and length.through(stand).holds
-    other_seed = standing.standing(matrix.attacks(answer.LONG.but(epochs=15)))
-    assert length.stands(other_seed, 15).holds and "After 15 epochs" in length.stands(other_seed, 15).text
+    assert "interval over the images" in length.stands(stand).text
+    assert not length.stands(standing.standing(matrix.attacks(answer.AGAIN))).holds
 
     def renamed(**names):
         return stand.assign(training=stand["training"].replace(names))

@@ -378,7 +378,7 @@ def test_both_can_be_had_only_above_both_ends_clean_and_attacked():
             for seed in (0, 1, 2)
         ]
     )  # fmt: skip
-    assert dial.both(stand, acc).startswith("Both can be had, by topk:2: of 7 settings")
+    assert dial.both(stand, acc).startswith("Both can be had, by topk:2: more than at either end")
     assert dial.both(stand, acc.assign(correct=[np.arange(N) < N / 2] * len(acc))).startswith("None has both")
 
 

@@ -52,10 +52,7 @@ def imported(folder: str) -> set[str]:
     own = {
         "snnpaper",
         "benchmarks",
-        *(p.stem for p in (ROOT / folder).rglob("*.py")),
-        "refresh",
-        "book_build",
-        "inputs",
+        *(p.stem for top in (folder, "book") for p in (ROOT / top).rglob("*.py")),
     }
     return {INSTALLED_AS.get(name, name) for name in found - set(sys.stdlib_module_names) - own}
 

@@ -15,6 +15,7 @@ from sphinx.util import logging
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # refresh.py, which knows the chapters
 
 import inputs
+import typeset
 from refresh import chapters
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,6 +117,26 @@ def entries_need_no_list(app, pagename, templatename, context, doctree) -> None:
     context["body"] = context.get("body", "").replace('<div role="list" class="citation-list">', plain)
 
 
+def typeset_page(app, pagename, templatename, context, doctree) -> None:
+    if "body" in context:
+        context["body"] = typeset.page(context["body"])
+
+
+def short_signature(app, what, name, obj, options, signature, annotation):
+    """A dataclass's signature is made of full names and of values: types without their modules, 8/255 as it is said."""
+    if not signature:
+        return None
+    text = re.sub(r"<factory>", "...", re.sub(r"<class '([\w.]+)'>", r"\1", signature))
+    text = re.sub(r"~?\b(?:[a-z_]\w*\.)+(?=[A-Za-z_]\w*)", "", text)
+    text = re.sub(r"\b0\.\d{10,}", lambda m: f"{255 * float(m[0]):.3g}/255", text)
+    return text, annotation
+
+
+def no_field_numbers(app, what, name, obj, skip, options):
+    """The fields of a named tuple are said in its own words; Python's are "Alias for field number 0"."""
+    return True if (getattr(obj, "__doc__", "") or "").startswith("Alias for field number") else None
+
+
 def setup(app) -> dict:
     app.connect("config-inited", drop_stale_chapters, priority=100)
     app.connect("config-inited", execute_side_by_side, priority=900)
@@ -125,4 +146,7 @@ def setup(app) -> dict:
     app.connect("doctree-resolved", warn_of_raw_reprs)
     app.connect("html-page-context", every_script_once)
     app.connect("html-page-context", entries_need_no_list)
+    app.connect("html-page-context", typeset_page, priority=900)
+    app.connect("autodoc-process-signature", short_signature)
+    app.connect("autodoc-skip-member", no_field_numbers)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,5 +1,5 @@
 // What is wider than its box scrolls sideways, and shows that it does (.sideways in book.css).
-const BOXES = ".cell_output, .pst-scrollable-table-container, figure, .text_html, div.math, span.math, mjx-container, pre.aligned";
+const BOXES = ".scroll, .pst-scrollable-table-container, div.math, span.math, mjx-container, pre.aligned";
 
 function mark() {
   for (const box of document.querySelectorAll(`.bd-article :is(${BOXES})`)) {

@@ -33,7 +33,7 @@ def short_links(names: Iterable[str]) -> str:
     for name in sorted(set(names)):
         run = ledger.run_of(name)
         found.setdefault(run.pooling, []).append(run_link(name, str(run.seed)))
-    return "; ".join(f"{pool} {' '.join(found[pool])}" for pool in pools.ordered(found))
+    return "; ".join("&nbsp;".join([pool, *found[pool]]) for pool in pools.ordered(found))
 
 
 def origin(part: pd.DataFrame) -> str:
@@ -77,7 +77,7 @@ def table(frame: pd.DataFrame, below: str = "", raw: Iterable[str] = (), group: 
     for _, row in frame.iterrows():
         if group and (now := [str(row[c]) for c in group if str(row[c])]) != last:
             text, last = " · ".join(map(html.escape, now)), now
-            lines.append(f'<tr class="group"><th colspan="{len(columns)}">{text}</th></tr>')
+            lines.append(f'<tr class="group"><th colspan="{len(columns)}"><span>{text}</span></th></tr>')
         cells = [_text(row[c]) if c in raw else _whole(html.escape(_text(row[c]))) for c in columns]
         cells = [f"<code>{t}</code>" if c == "command" and t else t for c, t in zip(columns, cells, strict=True)]
         lines.append("<tr>" + "".join(map('<td class="{}">{}</td>'.format, kinds.values(), cells)) + "</tr>")

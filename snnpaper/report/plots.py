@@ -68,6 +68,24 @@ def pool_style(pool: str) -> dict[str, Any]:
     return {"color": choice.colour, "marker": choice.mark}
 
 
+def headline(ax, y: float, text: str) -> None:
+    """Names what is drawn below it, inside the axes: beside them a long name would leave a phone no room for marks."""
+    named = ax.text(0.01, y, text, transform=ax.get_yaxis_transform(), va="center", fontsize=7.2)
+    named.set_bbox({"fc": "white", "ec": "none", "pad": 0.5})  # no line runs through it
+    named.set_in_layout(False)
+    ax.set_yticks([])
+    ax.spines["left"].set_visible(False)
+
+
+def readable(ax) -> None:
+    """The numbers in a heat map's cells in black or white, whichever has the larger contrast with its cell."""
+    (cells,) = ax.collections
+    for text, (r, g, b, _) in zip(ax.texts, cells.get_facecolors(), strict=True):
+        linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in (r, g, b)]
+        light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]  # WCAG 2.1's relative luminance
+        text.set_color("black" if light > 0.18 else "white")
+
+
 def beside(i: int, n: int, width: float = 0.26) -> float:
     """Where the i-th of n marks at one place stands, from its centre."""
     return width * (i - (n - 1) / 2) / max(1, n - 1)

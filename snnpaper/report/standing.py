@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 
 from ..config import Run
 from ..stats import FEW, over_seeds_and_images
-from .plots import COLOURS
+from .plots import COLOURS, readable
 from .tables import Pair, seeds_text
 
 EPS = 4  # 1/255, of rules 11, 13 and 14
@@ -182,6 +182,7 @@ def heat_map(found: pd.DataFrame, trainings: Sequence[str], passes: Sequence[str
     ax = figure.subplots()
     sns.heatmap(100 * share, ax=ax, annot=texts, fmt="", cmap="Blues", vmin=0, linewidths=1,
                 annot_kws={"fontsize": 8}, cbar_kws={"label": "stand (%)"})  # fmt: skip
+    readable(ax)
     for i, t in enumerate(trainings):
         if (own := parts[t]["own"].iloc[0]) in shown:
             ax.add_patch(Rectangle((shown.index(own), i), 1, 1, fill=False, ec=COLOURS[3], lw=2, clip_on=False))

@@ -58,12 +58,12 @@ def signs(like: Run | None = None) -> pd.DataFrame:
 def evidence(name: str, column: str) -> pd.DataFrame:
     """All checks of one network in one column: result, evidence, what a failure means; empty when not recorded."""
     rows = [
-        {"check": c.name, "": WORDS[c.passed], "evidence": c.evidence, "a failure means": c.meaning}
+        {"check": c.name, "result": WORDS[c.passed], "evidence": c.evidence, "a failure means": c.meaning}
         for network, heading, measured in reports()
         if (network, heading) == (name, column)
         for c in rules.checks(measured)
     ]
-    return pd.DataFrame(rows, columns=["check", "", "evidence", "a failure means"])
+    return pd.DataFrame(rows, columns=["check", "result", "evidence", "a failure means"])
 
 
 def _count(like: Run | None, items: Callable[[Evidence], list[tuple[str, bool | None]]]) -> pd.DataFrame:

@@ -68,7 +68,7 @@ def _confidence(coded, images: Tensor) -> Tensor:
 
 def figure(found: list[Example], classes: tuple[str, ...] = CIFAR10) -> Figure:
     """A row an example: clean image, difference (grey is none, black and white the radius), perturbed, confidences."""
-    drawn, axes = panels(len(found), 4, (6.2, 1.55 * len(found) + 0.4), width_ratios=[1, 1, 1, 1.5])
+    drawn, axes = panels(len(found), 4, (6.6, 1.8 * len(found) + 0.4), width_ratios=[1, 1, 1, 1.3])
     for row, e in enumerate(found):
         clean, difference, moved, bars = axes[4 * row : 4 * row + 4]
         change = 0.5 + (e.moved.float() - e.clean.float()) / (2 * e.levels)
@@ -80,7 +80,7 @@ def figure(found: list[Example], classes: tuple[str, ...] = CIFAR10) -> Figure:
         for shift, values, colour, what in ((-0.2, e.before, COLOURS[7], "clean"), (0.2, e.after, COLOURS[3], "moved")):
             place = [i + shift for i in range(len(values))]
             bars.barh(place, (100 * values).tolist(), 0.4, color=colour, label=what)
-        bars.set_yticks(range(len(classes)), classes, fontsize=7)
+        bars.set_yticks(range(len(classes)), classes, fontsize=9)
         bars.get_yticklabels()[e.label].set_weight("bold")
         bars.set(xlim=(0, 100), ylim=(len(classes) - 0.5, -0.5))
         clean.set_xlabel(_said(e.before, classes), fontsize=9)
@@ -88,7 +88,7 @@ def figure(found: list[Example], classes: tuple[str, ...] = CIFAR10) -> Figure:
         difference.set_xlabel(f"×{128 / e.levels:.0f}", fontsize=9)
     for ax, title in zip(axes, ("clean", "difference", "perturbed", "confidence (%)"), strict=False):
         ax.set_title(title)
-    axes[3].legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=7)
+    axes[3].legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=9)
     return drawn
 
 

@@ -29,7 +29,7 @@ def radius_curves(frame: pd.DataFrame, threats: list[str], labels: list[str]) ->
         first = part.loc[part["radius"] > 0, "radius"].min()
         ax.set_xscale("symlog", linthresh=first, base=2)
         last = 2 * max(1, part.loc[part["accuracy"] > 0, "radius"].max())
-        ticks = [0, *(t for t in (0.1, 1, 4, 16, 64, 256) if first <= t <= last)]
+        ticks = [0, *(t for t in ((0.1, 1, 4, 16) if last < 100 else (1, 8, 64)) if first <= t <= last)]
         ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
         ax.set_xlim(-first / 2, last)
         ax.minorticks_off()

@@ -28,7 +28,7 @@ def left(like: Run | None = None) -> pd.DataFrame:
             head = {"run": run.name, "pool": run.pool, "seed": run.seed, "scale": run.scale, "n": r["n"]}
             head |= {"space": b["space"], "eps": round(255 * b["eps"], 2), "right": b["clean"], "before": b["before"]}
             rows.append(head | {"after": first["left"], "twice": second["left"], "by": most[1] if most[0] else ""})
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=COLUMNS).sort_values(["pool", "seed", "space", "eps"], ignore_index=True)
 
 
 def lowered(frame: pd.DataFrame) -> pd.DataFrame:
@@ -46,7 +46,9 @@ def shown(frame: pd.DataFrame) -> pd.DataFrame:
         "twice": "twice the budget (%)", "stronger": "lowered by", "doubling": "doubling lowers by",
         "by": "the attack that fooled most",
     }  # fmt: skip
-    return lowered(frame).round(1).rename(columns=names)
+    found = lowered(frame)
+    numbers = ["right", "before", "after", "twice", "stronger", "doubling"]
+    return found.assign(**{k: found[k].map("{:.1f}".format) for k in numbers}).rename(columns=names)
 
 
 def sentence(frame: pd.DataFrame) -> str:

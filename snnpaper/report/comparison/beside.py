@@ -73,6 +73,7 @@ def generalisation(learned: pd.DataFrame) -> pd.DataFrame:
     """
     keys, rows = [k for k in tables.CELL if k != "pool"], []
     frame = tables.of(learned.assign(gap=learned["train"] - learned["test"]))
+    frame = frame.sort_values(["dataset", "label", "width", "train_images", "epochs"], kind="stable")
     for values, part in frame.groupby(keys, sort=False):
         one = dict(zip(keys, values, strict=True))
         head = {"data": data.TABLE[one["dataset"]].label, "network": tables.network_text(one)}

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from ...attacks.standard import EVAL, TRAIN
 from ...nets import data, pools
 from ...stats import FEW
-from ..plots import COLOURS, panels, pool_style
-from ..tables import CELL, PAIR, Pair, attack_text, network_text
+from ..plots import COLOURS, headline, panels, pool_style
+from ..tables import CELL, PAIR, Pair, network_text
 
 # One panel each: a threat model never shares an axis with another.
 SPACES = {
@@ -20,27 +20,28 @@ SPACES = {
 
 
 def differences(found: pd.DataFrame) -> Figure:
-    """max − avg in points with its 95 % interval, a row a cell and attack, a panel a threat model.
+    """max − avg in points with its 95 % interval, a row a cell under its name, a panel a threat model.
 
-    `found` is `tables.contrast`. Filled: interval over seeds and images; hollow: fewer than FEW
+    `found` is `tables.contrast`. Grey: clean; filled: interval over seeds and images; hollow: fewer than FEW
     seeds, over images alone.
     """
     clean = found[found["space"] == "clean"]
-    counts = [len(clean) + len(_of(found, key)) for key in SPACES]
-    figure, axes = panels(len(SPACES), 1, (8, 0.24 * sum(counts) + 1.8), sharex=True, height_ratios=counts)
-    for ax, (key, title) in zip(axes, SPACES.items(), strict=True):
-        rows = pd.concat([clean, _of(found, key)]).sort_values(["dataset", "label", "width"], kind="stable")
-        names = []
-        for y, (_, d) in enumerate(rows.iterrows()):
-            mean, half = d["difference"], d["half"]
-            colour = COLOURS[7] if d["space"] == "clean" else COLOURS[0]
-            ax.errorbar(100 * mean, y, xerr=100 * half, fmt="o", ms=4, color=colour, capsize=2,
-                        mfc=colour if d["seeds"] >= FEW else "white")  # fmt: skip
-            names.append(f"{data.TABLE[d['dataset']].label}, {network_text(d)}: {attack_text(d)}")
-        ax.axvline(0, color="black", lw=0.8)
+    parts = {title: pd.concat([clean, _of(found, key)]) for key, title in SPACES.items()}
+    cells = [c for c in CELL if c != "pool"]
+    counts = [part.groupby(cells, sort=False).ngroups for part in parts.values()]
+    figure, axes = panels(len(SPACES), 1, (4.3, 0.46 * sum(counts) + 1.8), sharex=True, height_ratios=counts)
+    for ax, (title, part) in zip(axes, parts.items(), strict=True):
+        rows = part.sort_values(["dataset", "label", "width"], kind="stable").groupby(cells, sort=False)
+        for y, (_, here) in enumerate(rows):
+            first = here.iloc[0]
+            headline(ax, y - 0.3, f"{data.TABLE[first['dataset']].label}, {network_text(first)}")
+            for shift, (_, d) in zip((0.05, 0.3), here.iterrows(), strict=False):
+                colour = COLOURS[7] if d["space"] == "clean" else COLOURS[0]
+                ax.errorbar(100 * d["difference"], y + shift, xerr=100 * d["half"], fmt="o", ms=4, color=colour,
+                            capsize=2, mfc=colour if d["seeds"] >= FEW else "white")  # fmt: skip
+        ax.axvline(0, color="black", lw=0.8, zorder=0)
         ax.set_title(title, loc="left")
-        ax.set_yticks(range(len(names)), names, fontsize=6.5)
-        ax.invert_yaxis()
+        ax.set_ylim(len(rows) - 0.5, -0.6)
     axes[-1].set_xlabel("accuracy with max minus with average pooling (points)")
     return figure
 

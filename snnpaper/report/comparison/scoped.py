@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator
 
 import pandas as pd
@@ -200,7 +201,7 @@ def figure(found: pd.DataFrame) -> Figure:
         ax.set_xscale("log", base=2)
         ticks = sorted(found["epochs"].unique())
         ax.set_xticks(ticks, [str(t) for t in ticks])
-        ax.set(title=quantity.replace(", ", ",\n", 1), xlabel="epochs")
+        ax.set(title=textwrap.fill(quantity, 20), xlabel="epochs")
     axes[0].set_ylabel("difference (points)")
     axes[-1].legend(loc="upper left", bbox_to_anchor=(1, 1))
     return drawn

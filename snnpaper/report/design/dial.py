@@ -125,11 +125,11 @@ def both(stand: pd.DataFrame, acc: pd.DataFrame) -> str:
     word = f"Both can be had, by {', '.join(better)}" if better else "None has both"
     if len(tried) < len(SETTINGS) - len(PAIR):
         word = (
-            f"{len(tried)} of {len(SETTINGS) - len(PAIR)} settings are recorded, and so far {word[0].lower()}{word[1:]}"
+            f"{len(tried)} of {len(SETTINGS) - len(PAIR)} settings between average and max pooling "
+            f"{'is' if len(tried) == 1 else 'are'} recorded, and so far {word[0].lower()}{word[1:]}"
         )
     return (
-        f"{word}: of {len(tried)} settings between average and max pooling {len(better)} are above both ends, on clean "
-        f"images and in the worst case, with intervals that leave out zero."
+        f"{word}: more than at either end, on clean images and in the worst case, with intervals that leave out zero."
     )
 
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pandas as pd
 from matplotlib.figure import Figure
 
 from ...nets import pools
-from ..plots import pool_style
+from ..plots import panels, pool_style
 from ..standing import OWN, WORST
 
 
 def diagonal(found: pd.DataFrame) -> Figure:
     """`standing.shares`: what stands through the network's own backward pass beside the worst case, with intervals."""
     rows = pools.ordered(found["training"])
-    figure = Figure(figsize=(6.5, 0.7 + 0.4 * len(rows)), layout="constrained")
-    ax = figure.subplots()
+    figure, (ax,) = panels(1, 1, (4.3, 1.1 + 0.55 * len(rows)))
     for attack, shift, label, fill in (
         (OWN, -0.13, "own backward pass", "full"),
         (WORST, 0.13, "worst of all", "none"),
@@ -24,10 +25,10 @@ def diagonal(found: pd.DataFrame) -> Figure:
             one, style = part.loc[pool], pool_style(pool)
             ax.errorbar(100 * one["share"], i + shift, xerr=100 * one["half"], **style, fillstyle=fill, ms=5, lw=1.2,
                         label=label if i == 0 else None)  # fmt: skip
-    ax.set_yticks(range(len(rows)), [pools.find(pool).label for pool in rows])
+    ax.set_yticks(range(len(rows)), [textwrap.fill(pools.find(pool).label, 22) for pool in rows])
     ax.invert_yaxis()
-    ax.set(xlabel="correctly classified images that stand at 4/255 (%)")
-    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    ax.set(xlabel="correctly classified images\nthat stand at 4/255 (%)")
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)
     return figure
 
 

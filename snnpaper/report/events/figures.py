@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ...nets import pools
 from ...nets.events import Events, frames
-from ..plots import COLOURS, beside, panels, pixels, pool_style
+from ..plots import COLOURS, beside, headline, panels, pixels, pool_style
+from ..tables import FIVE_SEEDS
 
 OFF, ON = "#2166ac", "#b2182b"  # the ends of the map of differences, RdBu_r
 # How many neurons of a pool's window fire: none, one (which takes the whole gradient), or several (a tie).
@@ -51,7 +52,7 @@ def framed(counts: Tensor, firing: Tensor) -> Figure:
         axes[T + t].spines[:].set(visible=True, color="lightgrey")
     axes[0].set_ylabel("frame")
     axes[T].set_ylabel("windows")
-    bar = figure.colorbar(shown, ax=axes[T:], ticks=[0.5, 1.5, 6], pad=0.01)
+    bar = figure.colorbar(shown, ax=axes[T:], ticks=[0.5, 1.5, 6], pad=0.01, aspect=6)
     bar.ax.set_yticklabels(["silent", "one", "tie"])
     return figure
 
@@ -71,17 +72,13 @@ def moved(before: Tensor, after: Tensor) -> Figure:
 
 def differences(found: pd.DataFrame) -> Figure:
     """`tables.compared`: max − avg in points with its 95 % interval, a row each; hollow below five seeds."""
-    figure = Figure(figsize=(6.8, 0.7 + 0.24 * len(found)), layout="constrained")
-    ax = figure.subplots()
-    place = np.arange(len(found))
-    for i, (_, row) in zip(place, found.iterrows(), strict=True):
-        fill = "full" if row["seeds"] >= 5 else "none"
-        ax.errorbar(100 * row["difference"], i, xerr=100 * row["half"], color=COLOURS[0], marker="o", ms=4, lw=1.2,
-                    fillstyle=fill)  # fmt: skip
-    ax.axvline(0, color="black", lw=0.6)
-    ax.set_yticks(place, [f"{d}: {w}" for d, w in zip(found["data"], found["what"], strict=True)])
-    ax.invert_yaxis()
-    ax.set(xlabel="max − avg (points)")
+    figure, (ax,) = panels(1, 1, (4.3, 0.7 + 0.38 * len(found)))
+    for y, (_, row) in enumerate(found.iterrows()):
+        headline(ax, y - 0.3, f"{row['data']}: {row['what']}")
+        ax.errorbar(100 * row["difference"], y + 0.1, xerr=100 * row["half"], color=COLOURS[0], fmt="o", ms=4,
+                    fillstyle="full" if row["seeds"] >= FIVE_SEEDS else "none")  # fmt: skip
+    ax.axvline(0, color="black", lw=0.6, zorder=0)
+    ax.set(xlabel="max − avg (points)", ylim=(len(found) - 0.5, -0.6))
     return figure
 
 

@@ -97,7 +97,8 @@ def twins(acc: pd.DataFrame, eps: int = 8) -> pd.DataFrame:
 # ---- findings ----------------------------------------------------------------------------------------
 
 
-def _points(d: pd.Series) -> str:
+def points(d: pd.Series) -> str:
+    """A difference of `lead`, `on_curve` or `attacked.paired` with its interval: "1.9 ± 1.8 points"."""
     return f"{tables.interval_text(d['difference'], d['half'])} points"
 
 
@@ -111,7 +112,7 @@ def published(acc: pd.DataFrame) -> Finding:
     d = lead(acc, "spike", TRAIN)
     return Finding(
         f"PGD-7 at 8/255 as published (spike space, gradients in train mode, last iterate) leaves {_both(d)}: max "
-        f"pooling leads by {_points(d)} ({d['seeds']} seeds, {d['n']:,} images).",
+        f"pooling leads by {points(d)} ({d['seeds']} seeds, {d['n']:,} images).",
         d["seeds"] >= FIVE_SEEDS and d["difference"] > d["half"],
     )
 
@@ -120,7 +121,7 @@ def eval_mode(acc: pd.DataFrame) -> Finding:
     """Max pooling leads under the same attack with gradients in eval mode."""
     d = lead(acc, "spike")
     return Finding(
-        f"The same attack with gradients in eval mode leaves {_both(d)}: max pooling leads by {_points(d)}.",
+        f"The same attack with gradients in eval mode leaves {_both(d)}: max pooling leads by {points(d)}.",
         d["seeds"] >= FIVE_SEEDS and d["difference"] > d["half"],
     )
 
@@ -129,7 +130,7 @@ def stronger(curves: pd.DataFrame, radius: int = 8) -> Finding:
     """Under PGD-20 with any iterate no lead can be told from zero, in spike space, at this radius."""
     d = on_curve(curves, SPIKE, radius)
     return Finding(
-        f"PGD-20 with any iterate at {radius}/255 (spike space, eval mode) leaves {_both(d)}: {_points(d)} apart, "
+        f"PGD-20 with any iterate at {radius}/255 (spike space, eval mode) leaves {_both(d)}: {points(d)} apart, "
         f"which cannot be told from zero ({d['seeds']} seeds, {d['n']} images).",
         d["seeds"] >= FIVE_SEEDS and abs(d["difference"]) <= d["half"],
     )
@@ -154,7 +155,7 @@ def pixel(curves: pd.DataFrame) -> Finding:
     """In pixel space the smallest step an image can make undoes both pools, and leaves no difference."""
     d, pgd = on_curve(curves, LEVELS, 1), on_curve(curves, attacked.PIXEL_PGD, 1)
     return Finding(
-        f"In pixel space the smallest step, 1/255, leaves {_both(d)} under level search, {_points(d)} apart. "
+        f"In pixel space the smallest step, 1/255, leaves {_both(d)} under level search, {points(d)} apart. "
         f"PGD-20 with "
         f"the weighted BPDA surrogate leaves {100 * pgd['max']:.1f} and {100 * pgd['avg']:.1f} %: the images in "
         "between were hidden from this attack, not protected by the network.",
@@ -196,7 +197,7 @@ def clean(acc: pd.DataFrame) -> Finding:
     d, others = lead(acc, "clean"), single_seed(acc)
     behind = -100 * others["difference"]
     return Finding(
-        f"On clean images max pooling leads too in the CIFAR-10 cell with {d['seeds']} seeds, by {_points(d)}: "
+        f"On clean images max pooling leads too in the CIFAR-10 cell with {d['seeds']} seeds, by {points(d)}: "
         f"nothing is traded there. In the {len(others)} SEW-ResNet cells of one seed with fewer images, one epoch or "
         f"another depth average pooling leads, by {behind.min():.0f} to {behind.max():.0f} points.",
         d["seeds"] >= FIVE_SEEDS and d["difference"] > d["half"] and len(others) > 0 and bool((behind > 0).all()),
@@ -236,6 +237,6 @@ def pixel_pgd(acc: pd.DataFrame) -> Finding:
     """Max pooling leads under PGD-7 in pixel space too, at accuracies below chance."""
     d = lead(acc, "pixel")
     return Finding(
-        f"In pixel space PGD-7 at 8/255 leaves {_both(d)}, {_points(d)} apart and below chance.",
+        f"In pixel space PGD-7 at 8/255 leaves {_both(d)}, {points(d)} apart and below chance.",
         d["difference"] > d["half"] and max(d["max"], d["avg"]) < 1 / TABLE[attacked.SHOWN.dataset].classes,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
 from ...stats import over_seeds_and_images, wilson
@@ -70,25 +71,31 @@ def without_gradient(trained: Mapping[int, pd.DataFrame]) -> Finding:
     Of the correctly classified images, since the networks of two pools need not be right equally often.
     """
     found = {epochs: [_blind(rows, attack) for attack in BLIND] for epochs, rows in trained.items()}
-    noise, twin = ([interval_text(*each[i]) for each in found.values()] for i in range(2))
+    noise, twin = ([interval_text(*each[i][:2]) for each in found.values()] for i in range(2))
     n = max(rows["n"].max() for rows in trained.values())
+    seeds = [seeds_text(each[0][2]) for each in found.values()]
     return Finding(
         f"Random noise, which follows no gradient, leaves more with max pooling, too: of the correctly classified "
         f"images in spike space at {LEFT:g}/255 by {' and '.join(noise)} points, after "
         f"{' and '.join(map(str, trained))} epochs; the gradient of a ReLU twin by {' and '.join(twin)} "
-        f"({n} images, 1 seed each). No hidden gradient explains that part.",
-        all(noise[0] > noise[1] for noise, _ in found.values()),
+        f"({n} images, {' and '.join(seeds)}). No hidden gradient explains that part.",
+        all(mean > half for (mean, half, _), _ in found.values()),
     )
 
 
-def _blind(rows: pd.DataFrame, attack: str) -> tuple[float, float]:
-    """Max minus average pooling of the correctly classified images that stand, of one seed: mean and 95 % half."""
-    part = rows[(rows["space"] == "spike") & (rows["eps"] == LEFT)]
-    hits = {(r.pool, r.attack): r.correct for r in part.itertuples() if r.attack in (attack, "clean")}
-    if len(hits) < 4 or part["seed"].nunique() != 1:
+def _blind(rows: pd.DataFrame, attack: str) -> tuple[float, float, int]:
+    """Max minus average pooling of the correctly classified images that stand: mean, 95 % half, seeds."""
+    part = rows[(rows["space"] == "spike") & (rows["eps"] == LEFT) & rows["attack"].isin((attack, "clean"))]
+    hits = part.set_index(["seed", "pool", "attack"])["correct"]
+    apart = []
+    for seed in sorted(part["seed"].unique()):
+        cases = [[(seed, pool, a) for a in ("clean", attack)] for pool in PAIR]
+        if all(case in hits.index for pool in cases for case in pool):
+            shares = [influence(hits[right], hits[right] & hits[stood]) for right, stood in cases]
+            apart.append(shares[0] - shares[1])
+    if not apart:
         raise lacking("attacks")
-    shares = [influence(hits[pool, "clean"], hits[pool, "clean"] & hits[pool, attack]) for pool in PAIR]
-    return over_seeds_and_images((shares[0] - shares[1])[None])
+    return *over_seeds_and_images(np.stack(apart)), len(apart)
 
 
 def in_part(rows: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:

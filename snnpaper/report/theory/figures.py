@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from ...config import Run
 from ...measure.stem import PLACES
@@ -116,6 +116,8 @@ def shared_norms(records: list[dict]) -> Figure:
     for ax in (left, right):
         ax.set(xscale="log", yscale="log")
         for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter(ScalarFormatter())
             axis.set_minor_formatter(NullFormatter())
     left.legend(loc="upper left")
     return figure

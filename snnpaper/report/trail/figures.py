@@ -68,8 +68,8 @@ def every_layer(found: pd.DataFrame) -> Figure:
         ax.set(ylabel=f"non-zero (%), {mode}", ylim=(0, 105))
     layers = list(part["layer"])
     starts = [i for i, name in enumerate(layers) if name in ("layer4.1", "layer3.1", "layer2.1", "layer1.1")]
-    shown = sorted({*starts, *range(len(layers) - 5, len(layers))})
-    axes[1].set_xticks(shown, [_label(layers[i]) for i in shown], rotation=90, fontsize=7)
+    shown = [*starts, layers.index("sn1"), layers.index("input")]  # every one of the last five has no room
+    axes[1].set_xticks(shown, [_label(layers[i]) for i in shown], rotation=90, fontsize=9)
     axes[1].set_xlabel("gradient at the output of (backward pass runs to the right)")
     axes[0].legend(loc="lower left")
     return figure
@@ -106,7 +106,7 @@ def heatmaps(images: np.ndarray, gradients: dict[str, np.ndarray], names: list[s
             values = maps[i].astype(float)
             pixels(ax, values, 0, values.max() or 1, "viridis")
             if i == 0:
-                ax.set_title(name, fontsize=7)
+                ax.set_title(name, fontsize=8)
     return figure
 
 
@@ -123,7 +123,7 @@ def trail(maps: dict[str, dict[str, np.ndarray]], places: list[str], image: int 
             share = found[f"{place} share"][image].astype(float)
             pixels(ax, share, 0, 1, "cividis")
             short = {"layer1.0": "block out"}.get(place, LABELS.get(place, place.removeprefix("layer1.0.")))
-            ax.set_xlabel(f"{short}\n{100 * share.mean():.0f} %", fontsize=7)
+            ax.set_xlabel(f"{short}\n{100 * share.mean():.0f} %", fontsize=9)
             if j:
                 _arrow(figure, row[j - 1], ax)
         row[0].set_ylabel(name)
