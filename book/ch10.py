@@ -166,7 +166,7 @@ print(
 )
 
 # %% [markdown]
-# Natural sparsity, and our questions what skips and a temporal code add to it, are measured on the input gradient and where
+# Natural sparsity, and our questions of what skips and a temporal code add to it, are measured on the input gradient and where
 # it is sparsest after neurons and pool, at conv1's output; [](ch-trail) has each with all its settings. "Worst case" and the
 # curves are from [](ch-obfuscation): where PGD-7 shows an advantage and they do not, it is not established.
 #

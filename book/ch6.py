@@ -18,8 +18,8 @@
 # space, under PGD-20, half of the correctly classified images survive steps of about two grey levels, and five seeds cannot tell
 # the pools apart; all attacks together leave less than half of what this one leaves, and a still stronger attacker takes some of
 # that. After fifteen and thirty epochs max pooling leads in spike space under all attacks together
-# ([](obfuscation-longer)), and under random noise, too, which no hidden gradient explains. With numbers, each checked by this
-# page against the records:
+# ([](obfuscation-longer)), and under random noise, too, which follows no gradient. With numbers, each checked by this page
+# against the records:
 
 # %% tags=["hide-input"]
 from IPython.display import HTML, display
@@ -239,8 +239,8 @@ differences = tables.curves_text(tables.advantage_on_curves(curves))
 HTML("".join(tables.shown(part, "curve") for _, part in differences.groupby("space", sort=False)))
 
 # %% [markdown]
-# Where both pools are left with next to nothing, equal numbers are no evidence that the pools are equal: on that the radius
-# speaks that half of the correctly classified images survive (above).
+# Where both pools are left with next to nothing, equal numbers are no evidence that the pools are equal: that is a question
+# for the radius that half of the correctly classified images survive (above).
 #
 # The first two panels are the same networks, the same images and the same threat model. Their
 # attackers differ in more than what they take for the code's derivative: level search also averages gradients, moves a

@@ -39,8 +39,8 @@ HTML(
 # pools come out another way on data that are spikes to begin with, and is the gradient of such data sparser?
 #
 # **What the paper says** {cite}`luu2025trail`. CIFAR10-DVS is its third data set, and its networks are compared there too.
-# As far as we could read, neither its numbers there, nor the frames, the split, nor what an $\epsilon$ of 8/255 means for
-# them; its public code has no reader for events.
+# We could read neither its numbers there, nor the frames and the split, nor what an $\epsilon$ of 8/255 means for them; its
+# public code has no reader for events.
 #
 # **What this page has.** CIFAR10-DVS itself could not be had for it, and so none of its numbers are about it. There are
 # 1,100 *real* recordings of another data set, N-MNIST {cite}`orchard2015nmnist` (digits before a moving camera). A

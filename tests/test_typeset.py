@@ -14,6 +14,7 @@ NBSP, MINUS = "\N{NO-BREAK SPACE}", "\N{MINUS SIGN}"
         ("1.9 ± 1.8 points", "1.9_±_1.8_points"),
         ("n = 256, x &lt; 3", "n_=_256, x_&lt;_3"),
         ("width 16, rules 11 and 12", "width_16, rules_11 and 12"),
+        ("max − avg, 15 MiB", "max_−_avg, 15_MiB"),
         ("10 · The report", "10_·_The report"),
         ("4 epochs · 5 seeds", "4_epochs · 5_seeds"),
         ("4 oranges in 3 rows", "4 oranges in 3 rows"),
@@ -60,6 +61,7 @@ def test_only_prose_is_changed():
 def test_a_formula_keeps_the_comma_behind_it():
     formula = '<span class="math notranslate nohighlight">\\(x\\)</span>'
     assert typeset.page(f"<p>({formula}), so</p>") == f'<p><span class="whole">({formula}),</span> so</p>'
+    assert typeset.page(f"<p>({formula} is</p>") == f'<p><span class="whole">({formula}</span> is</p>'
     assert typeset.page(f"<p>{formula} so</p>") == f"<p>{formula} so</p>"
 
 

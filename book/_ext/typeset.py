@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 _AS_IT_IS = "|".join(rf"<{name}\b.*?</{name}>" for name in ("script", "style", "svg", "textarea", "pre"))
 _TAG = re.compile(rf"(<!--.*?-->|{_AS_IT_IS}|<[^>]+>)", re.DOTALL)
-_UNITS = r"%|±|of|points?|seeds?|epochs?|images?|networks?|recordings|records|steps?|minutes?|flips|grey levels?|ms|µs"
+_UNITS = r"%|±|of|points?|seeds?|epochs?|images?|test images|values|octaves|networks?|recordings|records|steps?|minutes?|flips|grey levels?|ms|µs|MiB|GB"
 _NAMES = (
     r"[Tt]heorems?|[Ll]emma|[Cc]orollary|[Rr]ules?|[Cc]hapters?|[Ss]eeds?|[Ww]idth|EOT|[Ff]ig\.|[Tt]ables?|[Vv]ersion"
 )
@@ -21,7 +21,8 @@ _EQUAL = re.compile(r"\b(\w+) (=|≥|≤|&lt;|&gt;) (?=[\d−-])")
 _MINUS = re.compile(r"(?<![\w)\];-])-(?=\d)")
 _HYPHEN = re.compile(r"\b[A-Z]\w*(?:-[A-Z]\w*)*-\d{1,3}\b(?!-)|\b\d+e-\d+\b")
 _JOINT = re.compile(r"((?<!\S)--[\w-]+)|(?<=[^\W\d])([._/=(]+)(?=[\w\"'&])")
-_MATH = re.compile(r'\(?<span class="math notranslate nohighlight">[^<]*</span>[.,;:)!?’]+')
+_FORMULA = '<span class="math notranslate nohighlight">[^<]*</span>'
+_MATH = re.compile(rf"\({_FORMULA}[.,;:)!?’]*|{_FORMULA}[.,;:)!?’]+")
 _TABLE = re.compile(r'<table (?:border="1" )?class="(?:records|dataframe)\b.*?</table>', re.DOTALL)
 _IMAGE = re.compile(r'<img [^>]*src="_images/[^>]*>')
 _CODE = re.compile(r'(<span class="(?:o|p)">[^<]*[.,(=\[]</span>)(?!\s)')
@@ -56,6 +57,7 @@ def _parts(body: str) -> Iterator[str]:
 
 def whole(text: str) -> str:
     """Prose with its numbers on one line with their units and names, and a minus sign where a number has one."""
+    text = re.sub(r"(?<=\w) − (?=\w)", "\N{NO-BREAK SPACE}−\N{NO-BREAK SPACE}", text)
     text = re.sub(r"(?<=\d)%", "\N{NO-BREAK SPACE}%", text)
     text = _GLUED.sub("\N{NO-BREAK SPACE}", _MINUS.sub("\N{MINUS SIGN}", text))
     text = _EQUAL.sub("\\1\N{NO-BREAK SPACE}\\2\N{NO-BREAK SPACE}", _NAMED.sub("\\1\N{NO-BREAK SPACE}", text))

@@ -1,10 +1,11 @@
 // What is wider than its box scrolls sideways, and shows that it does (.sideways in book.css).
 const BOXES = ".scroll, .pst-scrollable-table-container, div.math, span.math, mjx-container, pre.aligned";
 
+// A dozen pixels are a margin: nothing to read is cut.
 function mark() {
   for (const box of document.querySelectorAll(`.bd-article :is(${BOXES})`)) {
     const scrolls = ["auto", "scroll"].includes(getComputedStyle(box).overflowX);
-    box.classList.toggle("sideways", scrolls && box.scrollWidth > box.clientWidth + 2);
+    box.classList.toggle("sideways", scrolls && box.scrollWidth > box.clientWidth + 12);
   }
 }
 

@@ -16,14 +16,15 @@ def diagonal(found: pd.DataFrame) -> Figure:
     """`standing.shares`: what stands through the network's own backward pass beside the worst case, with intervals."""
     rows = pools.ordered(found["training"])
     figure, (ax,) = panels(1, 1, (4.3, 1.1 + 0.55 * len(rows)))
-    for attack, shift, label, fill in (
-        (OWN, -0.13, "own backward pass", "full"),
-        (WORST, 0.13, "worst of all", "none"),
+    for attack, shift, label, filled in (
+        (OWN, -0.13, "own backward pass", True),
+        (WORST, 0.13, "worst of all", False),
     ):
         part = found[found["attack"] == attack].set_index("training")
         for i, pool in enumerate(rows):
             one, style = part.loc[pool], pool_style(pool)
-            ax.errorbar(100 * one["share"], i + shift, xerr=100 * one["half"], **style, fillstyle=fill, ms=5, lw=1.2,
+            style["mfc"] = style["color"] if filled else "white"
+            ax.errorbar(100 * one["share"], i + shift, xerr=100 * one["half"], **style, ms=5, lw=1.2,
                         label=label if i == 0 else None)  # fmt: skip
     ax.set_yticks(range(len(rows)), [textwrap.fill(pools.find(pool).label, 22) for pool in rows])
     ax.invert_yaxis()

@@ -76,7 +76,7 @@ def differences(found: pd.DataFrame) -> Figure:
     for y, (_, row) in enumerate(found.iterrows()):
         headline(ax, y - 0.3, f"{row['data']}: {row['what']}")
         ax.errorbar(100 * row["difference"], y + 0.1, xerr=100 * row["half"], color=COLOURS[0], fmt="o", ms=4,
-                    fillstyle="full" if row["seeds"] >= FIVE_SEEDS else "none")  # fmt: skip
+                    mfc=COLOURS[0] if row["seeds"] >= FIVE_SEEDS else "white")  # fmt: skip
     ax.axvline(0, color="black", lw=0.6, zorder=0)
     ax.set(xlabel="max − avg (points)", ylim=(len(found) - 0.5, -0.6))
     return figure

@@ -145,7 +145,7 @@ def half_survive(curves: pd.DataFrame, threat: str = SPIKE) -> Finding:
     what = ("", " flips") if threat == attacked.FLIPS else ("/255", "/255")
     return Finding(
         f"Of the images classified correctly, half survive {threat.split(', ')[-1]} up to {one:.1f}{what[0]} with max "
-        f"pooling and {other:.1f}{what[1]} with average pooling: {mean:+.2f} ± {half:.2f} over "
+        f"pooling and {other:.1f}{what[1]} with average pooling: {mean:+.2f} ± {half:.2f}{what[0]} over "
         f"{found['seed'].nunique()} seeds, a difference that may have either sign.",
         found["seed"].nunique() >= FIVE_SEEDS and abs(mean) <= half,
     )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from ...stats import over_seeds_and_images, wilson
+from ...stats import FEW, over_seeds_and_images, wilson
 from ..attacks import tables as attacked
 from ..attacks.stronger import TOLERANCE
 from ..comparison import scoped
@@ -26,6 +26,13 @@ def worst(rows: pd.DataFrame, pair: Pair = PAIR) -> pd.DataFrame:
     return attacked.paired(rows[rows["attack"] == attacked.WORST], pair).set_index(["space", "eps"])
 
 
+def by_seed(rows: pd.DataFrame) -> str:
+    """Max minus average pooling in points under all attacks together at EPS in spike space, seed by seed."""
+    here = rows[(rows["attack"] == attacked.WORST) & (rows["space"] == "spike") & (rows["eps"] == EPS)]
+    one, other = (here[here["pool"] == pool].set_index("seed")["accuracy"] for pool in PAIR)
+    return " and ".join(f"{100 * v:.1f}" for v in (one - other).dropna().sort_index())
+
+
 def leads(rows: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
     """After a longer training max pooling leads in spike space under all attacks together; pixel space is lost.
 
@@ -35,15 +42,16 @@ def leads(rows: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
     if not {("spike", LEFT), ("spike", EPS), ("pixel", 1)} <= set(found.index):
         raise lacking("attacks")
     near, far, pixel = found.loc[("spike", LEFT)], found.loc[("spike", EPS)], found.loc[("pixel", 1)]
+    most = max(pixel[pool] for pool in PAIR)
     left = [[f"{100 * d[pool]:.1f}" for pool in PAIR] for d in (near, far)]
     ahead = " and ".join(interval_text(d["difference"], d["half"]) for d in (near, far))
     return Finding(
         f"All attacks together leave, after {epochs} epochs and in spike space, {' and '.join(x for x, _ in left)} % "
         f"of the images at {LEFT:g}/255 and {EPS:g}/255 with max pooling, {' and '.join(y for _, y in left)} % with "
-        f"average pooling: max pooling leads by {ahead} points. In pixel space they leave at most "
-        f"{100 * max(pixel[pool] for pool in PAIR):.1f} % at 1/255 ({near['n']} images, {seeds_text(near['seeds'])}, "
-        "rule 20).",
-        near["difference"] > near["half"] and far["difference"] > far["half"] and max(pixel[p] for p in PAIR) < 0.02,
+        f"average pooling: max pooling leads by {ahead} points. In pixel space they leave "
+        f"{f'at most {100 * most:.1f} %' if most else 'nothing'} at 1/255 ({near['n']} images, "
+        f"{seeds_text(near['seeds'])}, interval over {'the' if near['seeds'] < FEW else 'seeds and'} images, rule 20).",
+        near["difference"] > near["half"] and far["difference"] > far["half"] and most < 0.02,
     )
 
 
@@ -78,7 +86,7 @@ def without_gradient(trained: Mapping[int, pd.DataFrame]) -> Finding:
         f"Random noise, which follows no gradient, leaves more with max pooling, too: of the correctly classified "
         f"images in spike space at {LEFT:g}/255 by {' and '.join(noise)} points, after "
         f"{' and '.join(map(str, trained))} epochs; the gradient of a ReLU twin by {' and '.join(twin)} "
-        f"({n} images, {' and '.join(seeds)}). No hidden gradient explains that part.",
+        f"({n} images, {' and '.join(seeds)}). Part of the lead, this suggests, is no hidden gradient's doing.",
         all(mean > half for (mean, half, _), _ in found.values()),
     )
 
@@ -104,18 +112,14 @@ def in_part(rows: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
     `rows` has the networks of `matrix.TRAINED` and of average pooling.
     """
     spike, radii = rows[rows["space"] == "spike"], [LEFT, EPS]
-    found = [worst(spike, pair).droplevel("space") for pair in (TRAINED, (TRAINED[1], PAIR[1]), PAIR)]
+    found = [worst(spike, pair).droplevel("space") for pair in (TRAINED, (TRAINED[1], PAIR[1]))]
     if any(set(radii) - set(d.index) for d in found):
         raise lacking("attacks", TRAINED)
-    below, above, whole = (d.loc[radii] for d in found)
+    below, above = (d.loc[radii] for d in found)
     text = [" and ".join(map(interval_text, d["difference"], d["half"])) for d in (below, above)]
     return Finding(
         f"Under all attacks together max pooling trained for {epochs} epochs through average pooling's dense gradient "
-        f"lies between the two: at {LEFT:g}/255 and {EPS:g}/255 {text[0]} points below max pooling, more than half of "
-        f"its lead, and {text[1]} above average pooling ({below['n'].max()} images, "
-        f"{seeds_text(below['seeds'].max())}).",
-        bool(
-            all((d["difference"] > d["half"]).all() for d in (below, above))
-            and (below["difference"] > whole["difference"] / 2).all()
-        ),
+        f"lies between the two: at {LEFT:g}/255 and {EPS:g}/255 {text[0]} points below max pooling, and {text[1]} "
+        f"above average pooling ({below['n'].max()} images, {seeds_text(below['seeds'].max())}).",
+        all((d["difference"] > d["half"]).all() for d in (below, above)),
     )

@@ -90,9 +90,9 @@ def summaries(records: list[dict]) -> list[str]:
         small = "none" if math.isnan(row["small_eps"]) else radius(row["small_eps"])
         blind = f" at eps = {radius(row['not_judged_eps'])}" if row["not_judged"] else ""
         said.append(
-            f"{SPACES[row['space']]}: smallest eps at which any image could be judged {small} "
+            f"{SPACES[row['space']]}: the smallest eps at which any image could be judged is {small} "
             f"(at most {row['small_judged']:.0%} of a network's images, {row['small_refuted']:.0%} refuted); "
-            f"largest share not judged {row['not_judged']:.0%}{blind}"
+            f"the largest share not judged is {row['not_judged']:.0%}{blind}."
         )
     return said
 
