@@ -40,6 +40,7 @@ def test_only_the_named_scale_is_judged():
     assert "max pooling is more robust: published attack, 8/255 held (+2 ± 1 points)." in scoped.sentence(
         scoped.judged(found)
     )
+    assert "No verdict yet: the same attack, eval mode (0 of 5 seeds); " in scoped.sentence(scoped.judged(found))
     assert "yet (width 16, 30 epochs): 3 of 5 seeds" in scoped.sentence(scoped.judged(pd.DataFrame(rows(30, 3))))
 
 

@@ -52,7 +52,9 @@ def test_sentences_say_which_radius():
     said = refutation.sentences([FAIR, REFUTED])
     assert said[0] == "max, width 16, seed 0, coded tensor, symmetric: 2 of 10 images at eps = 8/255"
     assert len(said) == len(refutation.SPACES)
-    assert "judged is 0.0001 (at most 60% of a network's images, 0% refuted)" in refutation.summaries([FAIR, REFUTED])[0]
+    assert (
+        "judged is 0.0001 (at most 60% of a network's images, 0% refuted)" in refutation.summaries([FAIR, REFUTED])[0]
+    )
     assert refutation.summaries([REFUTED])[2].endswith("the largest share not judged is 50% at eps = 0.0001.")
     assert refutation.sentences([FAIR]) == ["no image refutes the bound at any recorded radius"]
 

@@ -208,7 +208,7 @@ def figure(found: pd.DataFrame) -> Figure:
 
 
 def sentence(verdicts: pd.DataFrame, scale: Run = JUDGED) -> str:
-    """What `judged` has decided, claim by claim, or how far it is."""
+    """What `judged` has decided, claim by claim, and what it has not: or how far it is."""
     where = f"width {scale.width}, {scale.epochs} epochs"
     decided = verdicts[verdicts["verdict"].isin((HELD, NOT_HELD, UNRESOLVED))]
     if decided.empty:
@@ -217,4 +217,6 @@ def sentence(verdicts: pd.DataFrame, scale: Run = JUDGED) -> str:
     said = []
     for claim, part in decided.groupby("claim", sort=False):
         said.append(f"{claim}: " + "; ".join(f"{r.quantity} {r.verdict} ({r.ours})" for r in part.itertuples()))
-    return f"Scoped verdicts ({where}, five seeds). " + ". ".join(said) + "."
+    open_ = verdicts[~verdicts.index.isin(decided.index)]
+    rest = "; ".join(f"{r.quantity} ({r.verdict.removeprefix('no verdict: ')})" for r in open_.itertuples())
+    return f"Scoped verdicts ({where}, five seeds). {'. '.join(said)}." + (f" No verdict yet: {rest}." if rest else "")
