@@ -1,5 +1,8 @@
 """What the book keeps on one line, where names may break, and what scrolls."""
 
+import collections
+
+import book_build
 import pytest
 import typeset
 
@@ -77,3 +80,18 @@ def test_the_table_scrolls_and_not_what_is_printed_around_it():
 def test_what_is_said_to_the_formatter_is_not_shown():
     code = '<pre><span class="p">})</span>  <span class="c1"># fmt: skip</span>\n</pre>'
     assert "fmt" not in typeset.page(code)
+
+
+def test_a_signature_has_types_without_modules_and_values_as_they_are_said():
+    found = (
+        "(a: ~collections.abc.Mapping[str, ~typing.Any] = <factory>, eps: float = 0.03137254901960784, b=<class 'x.Y'>)"
+    )
+    short, after = book_build.short_signature(None, "class", "n", None, {}, found, " -> ~torch.Tensor")
+    assert short == "(a: Mapping[str, Any] = ..., eps: float = 8/255, b=Y)" and after == " -> ~torch.Tensor"
+    assert book_build.short_signature(None, "class", "n", None, {}, None, None) is None
+
+
+def test_what_python_says_of_a_named_tuple_s_fields_is_left_out():
+    point = collections.namedtuple("Point", ["x"])
+    assert book_build.no_field_numbers(None, "class", "x", point.x, False, {}) is True
+    assert book_build.no_field_numbers(None, "class", "Point", point, False, {}) is None
