@@ -159,9 +159,9 @@ def test_a_lead_under_a_stronger_attacker_is_of_his_last_budget():
 def test_after_fifteen_epochs_the_seeds_differ_until_another_surrogate_is_tried():
     stand = standing.standing(matrix.attacks(answer.AGAIN))
     assert length.differ(stand, 15).holds and length.hidden(stand, 15).holds
-    agreed = stand[stand["seed"] != 3]
+    agreed = stand[stand["seed"].isin([1, 2])]
     with pytest.raises(ledger.LedgerError, match="lacks backwards records"):
-        length.differ(agreed[agreed["seed"].isin([1, 2])], 15)
+        length.differ(agreed, 15)
     same = agreed.assign(seed=agreed["seed"].replace({1: 5, 2: 6}))
     assert not length.differ(pd.concat([agreed, same]), 15).holds
     swapped = stand.assign(training=stand["training"].replace({"max": "avg", "avg": "max"}))

@@ -87,7 +87,7 @@ def test_a_toy_pool_is_trained_recorded_and_shown(home, monkeypatch):
     assert verdicts.comparisons().drop(columns="runs").equals(before[0].drop(columns="runs"))
     assert claims.claims().drop(columns="runs").equals(before[1].drop(columns="runs"))
     marks, rows = failures.failures(), attacked.rows()
-    assert "sum pooling" in "".join(marks["where"]) and page.short_links([run.name]).startswith("toy <a")
+    assert "sum pooling" in "".join(marks["where"]) and page.short_links([run.name]).startswith("toy&nbsp;<a")
     assert len(deviations.effects()) and len(beside.reported(acc, rows, "digits")) and rows.empty
     assert "sum pooling" in beside.reported(acc, rows, "digits")["method"].iloc[0]
     decay.sentences(decay.pairs())
