@@ -12,7 +12,7 @@
 # %% [markdown]
 # # Gradient sparsity and robustness in spiking networks
 #
-# The paper's claim: max pooling makes the gradient sparse and the network robust, and costs accuracy.
+# The paper's claim: max pooling makes gradients sparse and networks robust, and costs accuracy.
 #
 # ## The answer: a stronger attack puts max pooling's lead in doubt; after longer training it leads in most of few seeds
 

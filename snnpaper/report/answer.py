@@ -60,14 +60,14 @@ def sentences(acc: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
         f"On CIFAR-10, after {shown.epochs} epochs, spiking networks keep {100 * first[one]:.0f} % of the images under "
         f"the published attack at 8/255 with max pooling and {100 * first[other]:.0f} % with average pooling; a "
         f"stronger attack leaves both below chance there, and at {EPS}/255 the {half['seeds']} seeds cannot tell them "
-        f"apart (max {100 * half[one]:.0f}, average {100 * half[other]:.0f} %).",
+        f"apart ({one} {100 * half[one]:.0f}, {other} {100 * half[other]:.0f} %).",
         f"Trained for {AGAIN.epochs} epochs, max pooling leads by {pools.points(hit)} under the published attack at "
-        f"8/255 ({seeds_text(hit['seeds'])}). At {EPS}/255, when the attacker sends the gradient through the pool in "
-        f"four ways, the seeds differ: max minus average is {length.points(again)} points of the correctly classified "
-        f"images. All attacks together leave {together.by_seed(again_all)} points of all images more with max pooling, "
-        f"in the {left_again['seeds']} seeds that met them. After {LONG.epochs} epochs ({seeds_text(worst.seeds)}) it "
-        f"leads under these two by {interval_text(worst.mean, worst.half)} and {pools.points(left)}; trained with "
-        f"average pooling's gradient, by {interval_text(rest.mean, rest.half)} and {pools.points(kept)}.",
+        f"8/255 ({seeds_text(hit['seeds'])}). At {EPS}/255, with the gradient sent through the pool in four ways, the "
+        f"seeds differ ({length.points(again)} points of the correctly classified images); all attacks together leave "
+        f"{together.by_seed(again_all)} points more with max pooling ({seeds_text(left_again['seeds'])}). After "
+        f"{LONG.epochs} epochs ({seeds_text(worst.seeds)}) these leads are {interval_text(worst.mean, worst.half)} and "
+        f"{interval_text(left['difference'], left['half'])}; trained with average pooling's gradient, "
+        f"{interval_text(rest.mean, rest.half)} and {interval_text(kept['difference'], kept['half'])}.",
         f"The gradient at the network's input is dense with either pool (after {shown.epochs} epochs "
         f"{gradients.floor(found['density'].min())} % or more of it is not zero) and smaller with max pooling, which "
         f"is ahead on clean images, too ({pools.points(on_clean)}). With ReLU for spikes average pooling leads in "
