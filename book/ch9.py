@@ -166,7 +166,7 @@ assert abs(level.loc[standing.WORST, "max"] - short.loc[standing.WORST, "max"]) 
 assert short.loc[standing.WORST, "max/avg"] - level.loc[standing.WORST, "max/avg"] > 0.1
 with_another = standing.difference(fifteen, standing.WITH_ASSG, PAIR).by_seed.values()
 assert 0 < min(with_another) < 0.03  # the opening's "once by next to nothing"
-rest = standing.difference(longer, standing.WORST, (matrix.TRAINED[1], PAIR[1]))
+rest = standing.difference(longer, standing.WORST, matrix.DENSE)
 assert rest.zero and 0.08 < 2 * rest.half < 0.12  # an interval of ten points
 
 # %% [markdown]

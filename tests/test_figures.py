@@ -3,7 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+import seaborn as sns
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from seaborn.utils import relative_luminance
 
 from snnpaper.attacks.standard import EVAL, TRAIN
 from snnpaper.config import Run
@@ -80,6 +83,7 @@ def test_differences_keep_threat_models_apart_and_mark_single_seeds():
         rows.append(base | what | {"seeds": seeds, "difference": 0.04, "half": 0.01})
     axes = comparison.differences(pd.DataFrame(rows)).axes
     assert [len(ax.containers) for ax in axes] == [2, 2, 2]
+    assert all("CIFAR-10, SEW-ResNet-18, width 16" in ax.texts[0].get_text() for ax in axes)
     attacked = [ax.containers[1].lines[0] for ax in axes]
     assert [m.get_xdata()[0] for m in attacked] == [4.0, 4.0, 4.0]
     assert [m.get_markerfacecolor() == "white" for m in attacked] == [False, False, True]
@@ -110,3 +114,14 @@ def test_marks_stand_out_from_the_ground():
     assert contrast_on_white("white") == pytest.approx(1) and contrast_on_white("black") == pytest.approx(21)
     for colour in [*plots.COLOURS, *(entry.colour for entry in pools.TABLE.values() if entry.colour)]:
         assert contrast_on_white(colour) >= 3, colour
+
+
+def test_numbers_in_a_heat_map_can_be_read():
+    ax = Figure().subplots()
+    sns.heatmap(np.linspace(0, 1, 30).reshape(5, 6), ax=ax, annot=True, cmap="Blues")
+    plots.readable(ax)
+    inks = {text.get_color() for text in ax.texts}
+    cells = [relative_luminance(c) for c in ax.collections[0].get_facecolors()]
+    levels = [relative_luminance(text.get_color()) for text in ax.texts]
+    contrast = [(max(a, b) + 0.05) / (min(a, b) + 0.05) for a, b in zip(cells, levels, strict=True)]
+    assert inks == {"black", "white"} and min(contrast) > 4.5  # WCAG's AA

@@ -9,7 +9,10 @@ from collections.abc import Iterator
 
 _AS_IT_IS = "|".join(rf"<{name}\b.*?</{name}>" for name in ("script", "style", "svg", "textarea", "pre"))
 _TAG = re.compile(rf"(<!--.*?-->|{_AS_IT_IS}|<[^>]+>)", re.DOTALL)
-_UNITS = r"%|±|of|points?|seeds?|epochs?|images?|test images|values|octaves|networks?|recordings|records|steps?|minutes?|flips|grey levels?|ms|µs|MiB|GB"
+_UNITS = (
+    r"%|±|of|points?|octaves|seeds?|epochs?|steps?|(?:test )?images?|values|networks?|recordings|records|minutes?|flips|"
+    r"grey levels?|ms|µs|MiB|GB"
+)
 _NAMES = (
     r"[Tt]heorems?|[Ll]emma|[Cc]orollary|[Rr]ules?|[Cc]hapters?|[Ss]eeds?|[Ww]idth|EOT|[Ff]ig\.|[Tt]ables?|[Vv]ersion"
 )

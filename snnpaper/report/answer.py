@@ -25,7 +25,6 @@ from .trail import densities
 
 LONG = scoped.JUDGED  # the longer training
 AGAIN = LONG.but(epochs=15)  # a shorter one, in which other seeds were attacked
-DENSE = (matrix.TRAINED[1], PAIR[1])  # max pooling trained through average pooling's gradient, and average pooling
 
 
 def sentences(acc: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
@@ -48,8 +47,8 @@ def sentences(acc: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
     findings.check(together.without_gradient({LONG.epochs: battery, AGAIN.epochs: again_all}))
     hit = pools.lead(acc, "spike", TRAIN, shown=AGAIN)
     worst, again = (standing.difference(which, standing.WORST, PAIR) for which in (stand, others))
-    rest = standing.difference(stand, standing.WORST, DENSE)
-    kept, on_clean = together.worst(battery, DENSE).loc[("spike", EPS)], pools.lead(acc, "clean")
+    rest = standing.difference(stand, standing.WORST, matrix.DENSE)
+    kept, on_clean = together.worst(battery, matrix.DENSE).loc[("spike", EPS)], pools.lead(acc, "clean")
     left, left_again = (together.worst(rows).loc[("spike", EPS)] for rows in (battery, again_all))
     assert shown.scale != "paper", "the networks have the paper's scale: the third sentence is to be written anew"
     assert max(then[one], then[other]) < 1 / TABLE[shown.dataset].classes, "the first sentence speaks of chance"

@@ -13,6 +13,7 @@ from typing import Any
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from seaborn.utils import relative_luminance
 from torch import Tensor
 
 from ..nets import pools
@@ -80,10 +81,8 @@ def headline(ax, y: float, text: str) -> None:
 def readable(ax) -> None:
     """The numbers in a heat map's cells in black or white, whichever has the larger contrast with its cell."""
     (cells,) = ax.collections
-    for text, (r, g, b, _) in zip(ax.texts, cells.get_facecolors(), strict=True):
-        linear = [v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in (r, g, b)]
-        light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]  # WCAG 2.1's relative luminance
-        text.set_color("black" if light > 0.18 else "white")
+    for text, colour in zip(ax.texts, cells.get_facecolors(), strict=True):
+        text.set_color("black" if relative_luminance(colour) > 0.18 else "white")  # where the two contrasts are equal
 
 
 def beside(i: int, n: int, width: float = 0.26) -> float:

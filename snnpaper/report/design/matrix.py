@@ -13,6 +13,7 @@ from ..tables import FIVE_SEEDS, Pair, seeds_text
 SETTING = Run.make("cpu")  # of any pool and seed
 # Rule 11 compares these two: forward both are max pooling, in training the gradient went another way.
 TRAINED: Pair = ("max", "max/avg")
+DENSE: Pair = ("max/avg", "avg")  # what is left of the lead after that
 CAUSE = ("max", "max/ties", "max/silent", "max/avg", "avg", "avg/max")  # the trainings of rules 11 and 12
 DENSITY, MASKING, UNRESOLVED = "density matters by itself", "masking", "not resolved"
 

@@ -13,7 +13,7 @@ from ...stats import FEW
 from .. import tables
 from ..attacks.tables import SHOWN
 from ..comparison import scoped
-from ..design.matrix import TRAINED
+from ..design.matrix import DENSE, TRAINED
 from ..standing import EPS, OWN, WITH_ASSG, WORST, Difference, between, difference
 from ..tables import FIVE_SEEDS, PAIR, interval_text, seeds_text
 from . import Finding
@@ -125,7 +125,7 @@ def points(d: Difference) -> str:
 
 def through(stand: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
     """After a longer training max pooling keeps its lead only if it was trained through its own sparse gradient."""
-    worst, rest = (difference(stand, WORST, pair) for pair in (TRAINED, (TRAINED[1], PAIR[1])))
+    worst, rest = (difference(stand, WORST, pair) for pair in (TRAINED, DENSE))
     if worst is None or rest is None:
         raise lacking("backwards", TRAINED)
     rule = "rule 17" if epochs == scoped.JUDGED.epochs else "rule 19"

@@ -11,7 +11,7 @@ from ...stats import FEW, over_seeds_and_images, wilson
 from ..attacks import tables as attacked
 from ..attacks.stronger import TOLERANCE
 from ..comparison import scoped
-from ..design.matrix import TRAINED
+from ..design.matrix import DENSE, TRAINED
 from ..standing import EPS, influence
 from ..tables import PAIR, Pair, interval_text, seeds_text
 from . import Finding
@@ -112,7 +112,7 @@ def in_part(rows: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
     `rows` has the networks of `matrix.TRAINED` and of average pooling.
     """
     spike, radii = rows[rows["space"] == "spike"], [LEFT, EPS]
-    found = [worst(spike, pair).droplevel("space") for pair in (TRAINED, (TRAINED[1], PAIR[1]))]
+    found = [worst(spike, pair).droplevel("space") for pair in (TRAINED, DENSE)]
     if any(set(radii) - set(d.index) for d in found):
         raise lacking("attacks", TRAINED)
     below, above = (d.loc[radii] for d in found)
