@@ -48,7 +48,8 @@ def sentences(acc: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
     hit = pools.lead(acc, "spike", TRAIN, shown=AGAIN)
     worst, again = (standing.difference(which, standing.WORST, PAIR) for which in (stand, others))
     rest = standing.difference(stand, standing.WORST, matrix.DENSE)
-    kept, on_clean = together.worst(battery, matrix.DENSE).loc[("spike", EPS)], pools.lead(acc, "clean")
+    kept = together.worst(battery, matrix.DENSE).loc[("spike", EPS)]
+    on_clean, later = pools.lead(acc, "clean"), pools.lead(acc, "clean", shown=AGAIN)
     left, left_again = (together.worst(rows).loc[("spike", EPS)] for rows in (battery, again_all))
     assert shown.scale != "paper", "the networks have the paper's scale: the third sentence is to be written anew"
     assert max(then[one], then[other]) < 1 / TABLE[shown.dataset].classes, "the first sentence speaks of chance"
@@ -67,9 +68,10 @@ def sentences(acc: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
         f"{LONG.epochs} epochs ({seeds_text(worst.seeds)}) these leads are {interval_text(worst.mean, worst.half)} and "
         f"{interval_text(left['difference'], left['half'])}; trained with average pooling's gradient, "
         f"{interval_text(rest.mean, rest.half)} and {interval_text(kept['difference'], kept['half'])}.",
-        f"The gradient at the network's input is dense with either pool (after {shown.epochs} epochs "
-        f"{gradients.floor(found['density'].min())} % or more of it is not zero) and smaller with max pooling, which "
-        f"is ahead on clean images, too ({pools.points(on_clean)}). With ReLU for spikes average pooling leads in "
+        f"After {shown.epochs} epochs the gradient at the network's input is dense with either pool "
+        f"({gradients.floor(found['density'].min())} % or more of it is not zero) and smaller with max pooling, which "
+        f"is ahead on clean images, too, by {pools.points(on_clean)} (after {AGAIN.epochs}, "
+        f"{interval_text(later['difference'], later['half'])}). With ReLU for spikes average pooling leads in "
         f"{relu} of {relu} comparisons (brief training, PGD-7, one seed). Our width is {shown.width}, the paper's "
         f"{paper.width} and {paper.epochs} epochs; of the paper we saw its abstract, summaries and code.",
     ]
