@@ -128,9 +128,12 @@ def test_a_lead_under_all_attacks_together_is_of_spike_space_and_partly_of_the_g
     assert together.leads(rows).holds and together.in_part(rows).holds
     both = {e: attacked.rows(like=answer.LONG.but(epochs=e)) for e in (30, 15)}
     assert together.without_gradient(both).holds and together.leads(both[15], 15).holds
-    noise = (rows["attack"] == "random noise") & (rows["pool"] == "max")
-    fooled = [c & ~b for c, b in zip(rows["correct"], noise, strict=True)]
-    assert not together.without_gradient(both | {30: rows.assign(correct=fooled)}).holds
+    told = together.without_gradient(both)
+    assert "After 15 epochs, where most seeds were attacked, neither can be told from zero" in told.text
+    for pool in ("max", "avg"):  # noise that fools every image of one pool tells the pools apart
+        noise = (both[15]["attack"] == "random noise") & (both[15]["pool"] == pool)
+        fooled = [c & ~b for c, b in zip(both[15]["correct"], noise, strict=True)]
+        assert not together.without_gradient(both | {15: both[15].assign(correct=fooled)}).holds
     half = both[30][(both[30]["pool"] == "max")].assign(seed=98)  # a seed of one pool does not count
     again = pd.concat([both[30], both[30].assign(seed=99), half])
     assert "(200 images, 2 seeds)" in together.without_gradient({30: again}).text

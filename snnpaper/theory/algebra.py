@@ -82,10 +82,3 @@ def agrees(detach_reset: bool = True) -> bool:
     """Whether the two derivations give identical expressions for all four gradients."""
     left, right = derivatives(detach_reset), by_chain(detach_reset)
     return all(sp.expand(left[name] - right[name]) == 0 for name in left)
-
-
-def evaluate(value: sp.Expr, numbers: dict[str, float]) -> float:
-    """The number an expression has for an ATan surrogate (alpha = 2), given w1, w2, s1, s2, c1, c2."""
-    value = value.subs({sp.Symbol(name): sp.Float(x, 30) for name, x in numbers.items()})
-    value = value.replace(Theta, lambda h: sp.Integer(1) if h >= 1 else sp.Integer(0))
-    return float(value.replace(Slope, lambda h: 1 / (1 + (sp.pi * (h - 1)) ** 2)))

@@ -7,8 +7,8 @@ import pandas as pd
 from ... import ledger
 from ...config import Run
 from ...nets import pools
-from ..standing import COLUMNS, OWN, WORST, Difference, difference, rows_of
-from ..tables import FIVE_SEEDS, Pair, seeds_text
+from ..standing import COLUMNS, Difference, rows_of
+from ..tables import Pair
 
 SETTING = Run.make("cpu")  # of any pool and seed
 # Rule 11 compares these two: forward both are max pooling, in training the gradient went another way.
@@ -40,13 +40,3 @@ def verdict(own: Difference, worst: Difference) -> str:
     if own.above and worst.zero and worst.half <= own.half:
         return MASKING
     return UNRESOLVED
-
-
-def answer(stand: pd.DataFrame) -> str:
-    """Rule 11 in a sentence; below five seeds its words are no verdict (rule 15)."""
-    own, worst = (difference(stand, attack, TRAINED) for attack in (OWN, WORST))
-    if own is None or worst is None:
-        return f"No seed has both {' and '.join(TRAINED)}: rule 11 has nothing to judge."
-    word, seeds = verdict(own, worst), seeds_text(worst.seeds)
-    head = f"Verdict by rule 11: {word}" if worst.seeds >= FIVE_SEEDS else f"No verdict with {seeds}; so far: {word}"
-    return f"{head} (worst case {worst}; each through its own backward pass {own})."
