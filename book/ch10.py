@@ -33,8 +33,9 @@ from snnpaper.report.trail import densities
 
 rows, acc = verdicts.comparisons(), tables.accuracies()
 said_first = [reports.undecided(rows), compared.published(acc), compared.stronger(attacked.curves(), 4)]
-stand = {scale.epochs: standing.standing(matrix.attacks(scale)) for scale in scoped.SCALES}
-said_first += [length.longer(acc), length.again(acc), length.stands(stand[30]), length.differ(stand[15], 15)]
+longer, shorter = (standing.standing(matrix.attacks(scale)) for scale in scoped.SCALES)
+said_first += [length.longer(acc), length.again(acc), length.stands(longer)]
+said_first.append(length.differ(shorter, scoped.SCALES[1].epochs))
 said_first += [together.leads(attacked.rows(like=scale), scale.epochs) for scale in scoped.SCALES]
 said_first += [gradients.smaller(), length.thinner(densities.frame())]
 HTML(findings.say(*said_first))

@@ -74,7 +74,7 @@ def retell(index: Path, root: Path) -> None:
     ordered = re.search(r"<ol>(.*?)</ol>", shown, re.DOTALL)
     if not heading or not ordered:
         raise ValueError(f"{index.name} has no answer: a heading '## The answer: ...' and a numbered list are wanted")
-    said = [html.unescape(s).replace("\N{NO-BREAK SPACE}", " ") for s in re.findall(r"<li>(.*?)</li>", ordered[1])]
+    said = [html.unescape(s) for s in re.findall(r"<li>(.*?)</li>", ordered[1])]
     listed = "\n".join(_wrapped(f"{i}. {s}", "   ") for i, s in enumerate(said, 1))
     told = "\n".join(f"  {_wrapped(s, '  ')}" for s in (f"{heading[1]}.", *said))
     places = {

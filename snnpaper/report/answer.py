@@ -23,8 +23,7 @@ from .standing import EPS
 from .tables import FIVE_SEEDS, PAIR, interval_text, seeds_text
 from .trail import densities
 
-LONG = scoped.JUDGED  # the longer training
-AGAIN = LONG.but(epochs=15)  # a shorter one, in which other seeds were attacked
+LONG, AGAIN = scoped.SCALES  # the longer training, and a shorter one, in which other seeds were attacked
 
 
 def sentences(acc: pd.DataFrame, curves: pd.DataFrame) -> list[str]:

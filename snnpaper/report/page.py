@@ -6,7 +6,6 @@ Figures are also written as SVG and PDF to book/_static/figures/, which the page
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Iterable
 
 import pandas as pd
@@ -78,15 +77,10 @@ def table(frame: pd.DataFrame, below: str = "", raw: Iterable[str] = (), group: 
         if group and (now := [str(row[c]) for c in group if str(row[c])]) != last:
             text, last = " · ".join(map(html.escape, now)), now
             lines.append(f'<tr class="group"><th colspan="{len(columns)}"><span>{text}</span></th></tr>')
-        cells = [_text(row[c]) if c in raw else _whole(html.escape(_text(row[c]))) for c in columns]
+        cells = [_text(row[c]) if c in raw else html.escape(_text(row[c])) for c in columns]
         cells = [f"<code>{t}</code>" if c == "command" and t else t for c, t in zip(columns, cells, strict=True)]
         lines.append("<tr>" + "".join(map('<td class="{}">{}</td>'.format, kinds.values(), cells)) + "</tr>")
     return f'<table class="records"><thead>{lines[0]}</thead><tbody>{"".join(lines[1:])}</tbody></table>{below}'
-
-
-def _whole(text: str) -> str:
-    """A command's options are not broken after one of their dashes."""
-    return re.sub(r"(?<!\S)--\w[\w-]*", r'<span class="option">\g<0></span>', text)
 
 
 def _text(value: object) -> str:

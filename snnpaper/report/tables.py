@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 
 import numpy as np
 import pandas as pd
@@ -256,9 +255,5 @@ def readings(frame: pd.DataFrame, pair: Pair = PAIR) -> list[str]:
 
 
 def bullets(sentences: list[str], tag: str = "ul") -> str:
-    """The sentences as an HTML list (`tag` "ol" numbers them); no line breaks between a number and its unit."""
-    whole = [
-        re.sub(r"(?<=\d) (?=%|±|(?:seeds?|epochs?|points|images)\b)|(?<=±) ", "\N{NO-BREAK SPACE}", html.escape(s))
-        for s in sentences
-    ]
-    return f"<{tag}>{''.join(map('<li>{}</li>'.format, whole))}</{tag}>"
+    """The sentences as an HTML list (`tag` "ol" numbers them)."""
+    return f"<{tag}>{''.join(f'<li>{html.escape(s)}</li>' for s in sentences)}</{tag}>"

@@ -41,7 +41,7 @@ def longer(acc: pd.DataFrame) -> Finding:
     )
 
 
-def again(acc: pd.DataFrame, epochs: int = 15) -> Finding:
+def again(acc: pd.DataFrame, epochs: int = scoped.SCALES[1].epochs) -> Finding:
     """At a length of which more seeds are recorded, max pooling leads under the published attack in each of them."""
     shown = SHOWN.but(epochs=epochs)
     clean, hit = lead(acc, "clean", shown=shown), _published(acc, epochs)
