@@ -107,13 +107,23 @@ def render(run: Run) -> Path:
 
 
 def _left(todo: list[Cell], records: list[dict] | None = None) -> str:
-    """Training time left on this machine, as estimated from its records."""
+    """Training time left on this machine, as estimated from its records; what was trained and not kept counts again."""
     records = ledger.records("train") if records is None else records
-    costs = [cost.estimate(c.run, records) for c in todo if "train" in c.missing()]
+    costs = [cost.estimate(c.run, records) for c in todo if "train" in c.missing() or _not_kept(c)]
     if not costs:
         return "measurements only"
     known = [c[0] for c in costs if c]
-    return f"about {cost.duration(sum(known))} of training" if len(known) == len(costs) else "unknown, no records yet"
+    if len(known) < len(costs):
+        return "unknown, no records yet"
+    again = sum(map(_not_kept, todo))
+    return f"about {cost.duration(sum(known))} of training" + (
+        f", {again} of the networks a second time" if again else ""
+    )
+
+
+def _not_kept(cell: Cell) -> bool:
+    """Whether its network was trained and its weights are not in zoo/: what it lacks needs another training."""
+    return "train" not in cell.missing() and not zoo.files_of(cell.name)
 
 
 def status(grid: Path = GRID, block: str = "", every: bool = False) -> str:
@@ -160,9 +170,10 @@ def _line(cell: Cell, records: dict[str, dict]) -> str:
         guess = cost.estimate(cell.run, list(records.values()))
         head += f"; about {cost.duration(guess[0])} ({guess[1]})" if guess else "; cost unknown"
     else:
-        head += f"; lacks {', '.join(missing)}"
+        head += f"; lacks {', '.join(missing)}" + ("; its weights are not kept" if _not_kept(cell) else "")
     absent = "" if data.available(cell.run.dataset) else f"; data absent: python -m snnpaper fetch {cell.run.dataset}"
-    return f"{head}{absent}\n      {cell.command}"
+    elsewhere = "SNNPAPER_HOME=FOLDER " if _not_kept(cell) else ""  # beside its record it is not trained again
+    return f"{head}{absent}\n      {elsewhere}{cell.command}"
 
 
 def _done(record: dict) -> str:
