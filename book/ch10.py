@@ -16,7 +16,8 @@
 # **The finding.** No number of the paper has a verdict yet: for some none of our networks has its scale with five seeds, of the others
 # it is not stated what they measure. At our own scale, after four epochs, max pooling leads under the published attack, as the paper
 # says, and under PGD-20 cannot be told from average pooling. After fifteen and thirty epochs it leads by more, under all attacks
-# together, too; through four gradients the seeds differ after fifteen. The input gradient is dense with either pool, and with max pooling a little less so the longer it is trained.
+# together, too; through four gradients the seeds differ after fifteen. The input gradient is dense with either pool, in the one
+# seed of every length a little less so with max pooling the longer it is trained.
 # With numbers, each checked by this page:
 
 # %% tags=["hide-input"]
@@ -169,7 +170,8 @@ print(
 # %% [markdown]
 # Natural sparsity, and our questions of what skips and a temporal code add to it, are measured on the input gradient and where
 # it is sparsest after neurons and pool, at conv1's output; [](ch-trail) has each with all its settings. "Worst case" and the
-# curves are from [](ch-obfuscation): where PGD-7 shows an advantage and they do not, it is not established.
+# curves are from [](ch-obfuscation), of networks of four epochs: where PGD-7 shows an advantage there and they do not, it is not
+# established. Of the longer trainings the first lines of this page say what all attacks leave.
 #
 # (report-scoped)=
 # ## Scoped verdicts
@@ -283,8 +285,8 @@ HTML(page.fold(missing, f"the grid, {len(grid)} cells"))
 # (report-runs)=
 # ## The runs
 #
-# Every trained network behind this book, its hardware and its cost. Its weights are `zoo/<run>.safetensors` (large
-# ones in several files, one-epoch ones of full width not kept), its records `results/<kind>/<run>.json`. Minutes are wall time on machines that did other work beside it (and were
+# Every trained network behind this book, its hardware and its cost. Its records are `results/<kind>/<run>.json`; where
+# a page loads the network, its weights are `zoo/<run>.safetensors` (large ones in several files), else they are not kept. Minutes are wall time on machines that did other work beside it (and were
 # sometimes paused): what a run cost there, not how fast it can be.
 
 # %% tags=["hide-input"]
@@ -312,4 +314,5 @@ HTML(page.fold(page.runs_table(others), "networks that are not kept"))
 # ## Summary
 
 # %% tags=["hide-input"]
-HTML(findings.say(said_first[0], reports.directions(said), compared.half_survive(attacked.curves())))
+later = [together.leads(attacked.rows(like=scale), scale.epochs) for scale in scoped.SCALES]
+HTML(findings.say(said_first[0], reports.directions(said), compared.half_survive(attacked.curves()), *later))

@@ -14,8 +14,9 @@
 # # 4 · The trail: where gradients become zero
 #
 # **The finding.** A spiking network's gradient is not sparse where an attack acts. Max pooling makes exact zeros in its
-# backward pass, by the rule with which it breaks ties, and the first convolution undoes them; what is left of it at the input is
-# a *smaller* gradient. With numbers, each checked by this page against the records:
+# backward pass, by the rule with which it breaks ties, and the first convolution undoes them; what is left at the input is, in
+# SEW-ResNet-18, a *smaller* gradient, and with ReLU in place of spikes a larger one. With numbers, each checked by this page
+# against the records:
 
 # %% tags=["hide-input"]
 from IPython.display import HTML
@@ -27,7 +28,8 @@ from snnpaper.report.trail import densities
 found = densities.frame()
 main = densities.main_cell(found)
 trained, fresh = main[main["state"] == "trained"], main[main["state"] == "untrained"]
-HTML(findings.say(gradients.made_at_the_pool(trained), gradients.ties(), gradients.smaller()))
+said = [gradients.made_at_the_pool(trained), gradients.ties(), gradients.smaller()]
+HTML(findings.say(*said, gradients.other_networks(found)))
 
 # %% [markdown]
 # **The question.** A spiking network's gradient is said to be sparse. Where on its way back from the loss to
@@ -78,7 +80,7 @@ keys = ["pool", "state", "mode", "place"]
 curves = {what: densities.over(shared, keys, what) for what in ("0", "norm", "share")}
 at = curves["0"].set_index(keys)["mean"]
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trail-backward", "caption": "Role of the paper's Figures 3 and 5. Non-zero share, norm and effective share of the gradient in the order of the backward pass; filled marks and full lines: trained; hollow marks and dashed lines: the same networks before training; bars: 95 % intervals over seeds."}, "image": {"alt": "Six panels over nine places from layer4 to the input. The non-zero share is full for both pools down to the pool's output. At the pool's input it falls below a quarter with max pooling and stays full with average pooling. With max pooling it is still low at conv1's output in eval mode and full there in train mode. At the network's input it is full, or nearly, in all cases. Norms are larger in trained networks and grow towards the pool. The effective share falls steadily for both pools."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trail-backward", "caption": "Role of the paper's Figures 3 and 5. Non-zero share, norm and effective share of the gradient in the order of the backward pass; filled marks and full lines: trained; hollow marks and dashed lines: the same networks before training; bars: 95 % intervals over seeds."}, "image": {"alt": "Six panels over nine places from layer4 to the input. The non-zero share is full for both pools down to the pool's output. At the pool's input it falls below a quarter with max pooling and stays full with average pooling. With max pooling it is still low at conv1's output in eval mode and full there in train mode. At the network's input it is full, or nearly, in all cases. Norms are larger in trained networks and grow towards the pool. The effective share falls for both pools as far as conv1's output and rises again at the input."}}
 figure = figures.backward_pass(curves, list(densities.BACKWARD))
 figure
 
@@ -364,7 +366,7 @@ assert not start["sn1_mean"].max() > 0.25
 # %% [markdown]
 # A skip adds a path, and a sum of paths is zero only where all are, or where they cancel exactly. In an identity block of
 # SEW the skip's derivative is one; in the others it has neurons of its own ([](spikes)), but is still one path more. So a
-# skip makes no exact zeros; what it changes is in the column "norm".
+# skip makes no exact zeros; what it changes is in the columns of norm and effective share.
 #
 # ### "Temporally coded": is it the code?
 
@@ -441,7 +443,7 @@ text = pd.DataFrame({
 numbers = page.table(text, group=["network", "reading"])
 HTML(page.fold(numbers, f"{len(text)} networks, a row each") + page.origin(linked))
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trail-chain", "caption": "Density of the input gradient against the density of the gradient by the live weights, exact zero, eval mode; a panel a data set, a mark a trained network; hollow: other than the published kind, at any scale."}, "image": {"alt": "A panel a data set. Marks for both pools in a very narrow band of input densities just below full; average pooling at its right end. The weights' densities are well below full, spread widely, and do not rise with it."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-trail-chain", "caption": "Density of the input gradient against the density of the gradient by the live weights, exact zero, eval mode; a panel a data set, a mark a trained network; hollow: other than the published kind, at any scale."}, "image": {"alt": "A panel a data set. Marks for both pools in a very narrow band of input densities just below full; average pooling at its right end. The weights' densities are well below full and spread widely, with average pooling at one and the same input density."}}
 figure = figures.chain(linked)
 figure
 

@@ -13,8 +13,8 @@
 # (ch-tables)=
 # # 5 · The tables: clean, FGSM, PGD
 #
-# **The finding.** After four epochs on CIFAR-10, SEW-ResNet-18 with max pooling leads by a few points under PGD-7 (last iterate) in
-# all three threat models (under FGSM in pixel space only), and on clean images too, so nothing is traded there. After thirty, in
+# **The finding.** After four epochs on CIFAR-10, SEW-ResNet-18 with max pooling leads by a few points under PGD-7 (last iterate) at
+# 8/255 in all three threat models (under FGSM in pixel space only), and on clean images too, so nothing is traded there. After thirty, in
 # the one seed there is, it leads by more on clean images and under the published attack; after fifteen, under that attack, in every
 # seed there is. How large the clean lead is depends on which of the last epochs is taken. On CIFAR-100 the pools cannot be told
 # apart under PGD-7 at 8/255, and with ReLU in place of spikes average pooling leads. With numbers, each checked by this page
@@ -284,7 +284,7 @@ for relu, part in differences.groupby(differences["label"].str.contains("ReLU"))
     )
 
 # %% [markdown]
-# The two lines differ in sign: the same choice of pool goes one way with spikes and the other way without. Both kinds share the
+# With spikes max pooling is ahead where a difference can be told, without them average pooling is everywhere. Both kinds share the
 # max pool's sparse backward pass, so that pass alone does not make a lead. One seed and a short training say so only for these
 # networks.
 

@@ -548,7 +548,8 @@ HTML(findings.say(missed.odd(accuracies(), clean)))
 # ## Summary
 
 # %% tags=["hide-input"]
-HTML(findings.say(compared.pixel(curves), compared.half_survive(curves), *shown))
+later = [together.leads(r, e) for e, r in trained.items()]
+HTML(findings.say(compared.pixel(curves), compared.half_survive(curves), *shown, *later))
 
 # %% [markdown]
 # ## Exercises

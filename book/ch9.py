@@ -16,11 +16,10 @@
 # **The finding.** After four epochs the sparse gradient misleads the attacker: on the same networks a sparser backward pass of
 # the attack leaves more images standing, and an attacker who tries the pool's other passes takes more from max than from average
 # pooling. Whether it also protects is not resolved: trained through a dense gradient instead, max pooling withstands the worst
-# attack as well, within a few points. After thirty epochs, in one seed, max pooling leads in the worst of four passes, and
-# training through a dense gradient costs it this lead, or under all attacks together a part of it. After fifteen the seeds differ
-# in the worst of the four passes; with another surrogate's gradient beside them the difference is positive in each, once by next
-# to nothing. That the sparse gradient protects in a long training is suggested, and not yet shown. With numbers, at reduced scale, each checked
-# by this page against the records:
+# attack as well, within a few points. After fifteen epochs it does protect, in each of the few seeds: trained through a dense
+# gradient, max pooling withstands the worst of the four passes by some ten points less, and no lead over average pooling is left
+# that could be told from zero. After thirty, in one seed, it is the same (under all attacks together a part of the lead is left).
+# A verdict takes five seeds. With numbers, at reduced scale, each checked by this page against the records:
 
 # %% tags=["hide-input"]
 import pandas as pd
@@ -55,6 +54,7 @@ HTML(
         length.hidden(fifteen, answer.AGAIN.epochs),
         together.leads(battery),
         together.leads(attacked.rows(like=answer.AGAIN), answer.AGAIN.epochs),
+        length.through(fifteen, answer.AGAIN.epochs),
         length.through(longer),
         together.in_part(battery),
         length.chance(length.validated()),
@@ -142,20 +142,38 @@ HTML(bullets([*lines, f"The first minus the second: {change}."]))
 # (design-longer)=
 # ## After a longer training
 #
-# The same pair trained for thirty epochs, which is what the scoped verdicts will be about ([](rules-scoped)), and max pooling trained
-# through average pooling's gradient ([rule 17](rules-cause)), attacked in the same way:
+# The same pair trained for fifteen and for thirty epochs, which is what the scoped verdicts are about ([](rules-scoped)), and max
+# pooling trained through average pooling's gradient ([rules 17 and 19](rules-cause)), attacked in the same way:
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ch9-longer", "caption": "Recorded part: the matrix above after 30 epochs of training, for three of its rows; ± half of the 95 % interval. Reduced scale."}, "image": {"alt": "A matrix of percentages with three rows, max pooling, max pooling with average pooling's gradient, and average pooling, and the attack's backward passes in columns. In every column most stand with max pooling trained through its own gradient."}}
-long_shares = standing.shares(longer)
-picture = standing.heat_map(
-    long_shares, *matrix.named(long_shares), "training: forward/backward", "the attack's backward pass"
-)
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ch9-longer", "caption": "Recorded part: the matrix above after 15 epochs of training, for three of its rows, of the seeds that have all three; ± half of the 95 % interval. Reduced scale."}, "image": {"alt": "A matrix of percentages with three rows, max pooling, max pooling with average pooling's gradient, and average pooling, and the attack's backward passes in columns. In every column most stand with max pooling trained through its own gradient."}}
+lengths = {answer.AGAIN.epochs: length.whole(fifteen), scoped.JUDGED.epochs: length.whole(longer)}
+again_shares, long_shares = map(standing.shares, lengths.values())
+ways = ("training: forward/backward", "the attack's backward pass")
+picture = standing.heat_map(again_shares, *matrix.named(again_shares), *ways)
+picture
+
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ch9-thirty", "caption": "Recorded part: the same after 30 epochs; ± half of the 95 % interval. Reduced scale."}, "image": {"alt": "The same matrix after thirty epochs. Again most stand with max pooling trained through its own gradient, in every column."}}
+picture = standing.heat_map(long_shares, *matrix.named(long_shares), *ways)
 picture
 
 # %% tags=["hide-input"]
-tried = {standing.OWN: "the network's own pass", standing.WORST: "the worst of all passes"}
-apart = {(pair, a): standing.difference(longer, a, pair) for pair in (PAIR, matrix.TRAINED) for a in tried}
-HTML(bullets([f"{' − '.join(pair)}, through {tried[a]}: {d}." for (pair, a), d in apart.items() if d]))
+tried = {
+    standing.OWN: "the network's own pass",
+    standing.WORST: "the worst of all passes",
+    standing.WITH_ASSG: "the worst, with ASSG",
+}
+rows = [
+    {
+        "difference": f"{' − '.join(pair)}, through {how}",
+        "epochs": epochs,
+        "points": standing.difference(part, a, pair),
+    }
+    for pair in (PAIR, matrix.TRAINED, matrix.DENSE)
+    for a, how in tried.items()
+    for epochs, part in lengths.items()
+]
+each = [{**r, "points": str(r["points"]), "seed by seed": length.points(r["points"])} for r in rows if r["points"]]
+HTML(page.table(pd.DataFrame(each), group=["difference"]))
 
 # %%
 level = long_shares.pivot(index="attack", columns="training", values="share")
@@ -164,18 +182,19 @@ short = same.pivot(index="attack", columns="training", values="share")
 assert level.loc[standing.WORST, "avg"] < short.loc[standing.WORST, "avg"]
 assert abs(level.loc[standing.WORST, "max"] - short.loc[standing.WORST, "max"]) < 0.05
 assert short.loc[standing.WORST, "max/avg"] - level.loc[standing.WORST, "max/avg"] > 0.1
-with_another = standing.difference(fifteen, standing.WITH_ASSG, PAIR).by_seed.values()
-assert 0 < min(with_another) < 0.03  # the opening's "once by next to nothing"
-rest = standing.difference(longer, standing.WORST, matrix.DENSE)
-assert rest.zero and 0.08 < 2 * rest.half < 0.12  # an interval of ten points
+lost = [standing.difference(lengths[answer.AGAIN.epochs], a, matrix.TRAINED) for a in list(tried)[1:]]
+assert all(d.above and min(d.by_seed.values()) > 0.05 for d in lost)  # in every seed, with ASSG too
+rest = [standing.difference(lengths[answer.AGAIN.epochs], a, matrix.DENSE) for a in list(tried)[1:]]
+assert all(d.zero and d.half > 0.05 for d in rest)
 
 # %% [markdown]
-# Through these four passes max pooling withstands the worst attack about as well as after four epochs; average pooling loses, and
-# so does max pooling that was trained through average pooling's gradient. So in this seed the lead does not come from max pooling
-# becoming robust; it goes with the sparse gradient in training. Of its forward pass these four ways show no part, in an interval
-# of ten points; all attacks together do show one (above). What may overturn this is more seeds, for which rule 17 asks before it
-# gives a verdict, and the epoch, a low one for average pooling here: after fifteen, of which there are more seeds, these four
-# passes do not tell the pools apart (above).
+# The forward pass is max pooling's in both of the first rows; only the gradient in training differs. After both lengths the network
+# that was trained through the sparse one stands better against every pass of the attacker, his worst included, in every seed:
+# that is protection, not a misled attacker. What max pooling trained through the dense gradient has over average pooling cannot be
+# told from zero, in intervals that would hide a lead of several points; all attacks together do show one after thirty epochs
+# (above). In the seed of thirty epochs max pooling withstands the worst attack about as well as after four, and average pooling and
+# max/avg lose: the sparse gradient keeps what a long training through a dense one takes away. What may overturn this is a fifth
+# seed, for which rule 19 asks before it gives a verdict, and the last epochs, which go up and down.
 #
 # ## Size apart from sparsity
 #
@@ -251,12 +270,12 @@ HTML(
 # (design-missing)=
 # ## What is missing
 #
-# Below are the networks that rules 11 to 13 speak of and that are not trained, or not attacked, with the command for each.
+# Below are the networks that rules 11 to 13 and 16 speak of, and other stems, that are not trained, or not attacked, with the
+# command for each.
 
 # %% tags=["hide-input"]
 BLOCKS = ("training backward apart", "between max and average", "no normalisation", "other stems")
-wanted = [("max and average", matrix.SETTING.but(pool=p, seed=s), "") for p in PAIR for s in range(3)]
-wanted += [(c.block, c.run, c.command) for block in BLOCKS for c in campaign.cells(block=block)]
+wanted = [(c.block, c.run, c.command) for block in BLOCKS for c in campaign.cells(block=block)]
 missing = []
 for block, run, train in wanted:
     trained, attacked = (ledger.path(kind, run.name).exists() for kind in ("train", "backwards"))
@@ -274,8 +293,8 @@ if len(networks) >= 24:  # what the next two sections say of rule 12
 # %% [markdown]
 # ## What would change this
 #
-# - More seeds of max and max/avg. The interval's upper end says how much protection is left possible, about a point; its lower
-#   end leaves room for a harm of several.
+# - After four epochs, more seeds of max and max/avg. The interval's upper end says how much protection is left possible, about a
+#   point; its lower end leaves room for a harm of several. After fifteen, a fifth seed.
 # - More networks in the regression. The interval of density's coefficient ends close to zero: rule 12's verdict may turn, to a
 #   small protection by sparsity.
 # - A stronger attack. All shares are upper bounds, and "the worst of these" is the worst of a few passes with 20 steps each.
@@ -286,12 +305,14 @@ if len(networks) >= 24:  # what the next two sections say of rule 12
 # ## Summary
 #
 # - After four epochs no lead of max over average pooling is resolved, neither through each network's own gradient nor through the
-#   worst of four backward passes; that the second takes more from max pooling is. After thirty epochs a lead stays in the worst
-#   case; trained through a dense gradient max pooling loses it, or under all attacks together a part of it (one seed).
-#   After fifteen the seeds differ through the four passes; with SA-PGD and ASSG beside them the difference is positive in each.
-# - After four epochs, trained through the sparse gradient, max pooling survives the worst attack no better than trained through the dense
-#   one. Rule 11 calls this not resolved: a protection of more than a point is outside the interval, a smaller one is not.
-# - Sparser is not smaller: with the forward pass alike the sparser gradient has the larger norm.
+#   worst of four backward passes; that the second takes more from max pooling is. Trained through the sparse gradient, max pooling
+#   survives the worst attack no better than trained through the dense one. Rule 11 calls this not resolved: a protection of more
+#   than a point is outside the interval, a smaller one is not.
+# - After fifteen epochs it survives better, by some ten points in each seed, with SA-PGD and ASSG beside the four passes too; trained
+#   through the dense gradient it has no lead that could be told from zero. The sparse gradient in training is a cause of the lead
+#   of a longer training; five seeds would make this a verdict. After thirty, in one seed, the same.
+# - Sparser need not be smaller: with the forward pass alike max pooling's gradient has a larger norm than average pooling's, and
+#   a larger one than the sparsest, through no silent window.
 # - Once the gradient's size and the margin are known, density at the pool says nothing more of an image's least radius that
 #   could be told from zero, and next to nothing of its variance.
 # - The library's backward pass overstates max pooling: an attack on it has to try the pool's other passes.

@@ -14,7 +14,7 @@
 #
 # The paper's claim: max pooling makes gradients sparse and networks robust, and costs accuracy.
 #
-# ## The answer: a stronger attack puts max pooling's lead in doubt; after longer training it leads in most of few seeds
+# ## The answer: a stronger attack puts max pooling's lead after short training in doubt; after longer training it leads, and a dense gradient in training undoes that (few seeds)
 
 # %% tags=["remove-input"]
 from IPython.display import HTML
@@ -71,7 +71,7 @@ again_all = attacked.rows(like=answer.AGAIN)
 shown += [together.leads(battery), together.leads(again_all, answer.AGAIN.epochs)]
 shown.append(together.still(stronger.left(answer.LONG)))
 shown.append(together.without_gradient({answer.LONG.epochs: battery, answer.AGAIN.epochs: again_all}))
-shown += [length.through(longer), together.in_part(battery)]
+shown += [length.through(fifteen, answer.AGAIN.epochs), length.through(longer), together.in_part(battery)]
 HTML(findings.say(*shown, gradients.smaller(), pools.reversed_by_relu(acc), pools.clean(acc)))
 
 # %% [markdown]
@@ -108,7 +108,7 @@ HTML(
 #
 # **In a day**: [](theorems) with its proofs, [](ch-trade-off) with a network that you train and attack yourself,
 # [](ch-rules) for the rules and when they were written, and the exercises. Then overturn something: every number
-# has a record in `results/`, most networks are in `zoo/`, and [](ch-report) ends with how to check us.
+# has a record in `results/`, the networks that a page loads are in `zoo/`, and [](ch-report) ends with how to check us.
 #
 # Each chapter opens with its findings. A **live part** runs while the page is built, on digits, in less than a minute; a
 # **recorded part** is drawn from committed records of longer runs, and names its runs, its scale and its n.

@@ -62,7 +62,8 @@ def run(
                     like = (c.run for c in todo[i + 1 :] if c.trains_beside(cell))
                     free = (r for r in like if claims.enter_context(claim(r.course.name)))
                     experiment.train_together([cell.run, *itertools.islice(free, together - 1)], device, deadline)
-                course = sorted({c.run for c in todo if c.run.course == cell.run.course}, key=lambda r: r.epochs)
+                untrained = {c.run for c in todo if "train" in c.missing()}
+                course = sorted((r for r in untrained if r.course == cell.run.course), key=lambda r: r.epochs)
                 for shorter in course[:-1] if "train" in missing else ():  # one training; these on its way
                     experiment.train_stage(shorter, device, deadline=deadline, goes_on=True)
                 experiment.run_all(cell.run, device, deadline=deadline, kinds=cell.kinds)

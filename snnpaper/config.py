@@ -124,6 +124,8 @@ class Run:
         if (self.coding == "frames") != bool(frames):
             allowed = "frames" if frames else ", ".join(c for c in ALLOWED["coding"] if c != "frames")
             raise ValueError(f"coding is {self.coding!r}; allowed for {self.dataset}: {allowed}")
+        if frames and self.defence.startswith("pgd"):  # its radius is of images in [0,1], and frames are counts
+            raise ValueError(f"defence is {self.defence!r}; allowed for {self.dataset}: none, sparse:WEIGHT")
         if frames and self.T != frames:
             raise ValueError(f"T is {self.T}; allowed for {self.dataset}: {frames}, its frames")
 

@@ -124,7 +124,8 @@ def _block(name: str, block: dict[str, Any]) -> list[Cell]:
         changes = (fixed or {}) | dict(zip(over or {}, values, strict=True))
         changes = {k: _number(k, v) for k, v in changes.items()}
         cells.append(Cell(name, profile, tuple(changes.items()), tuple(kinds or measure.USUAL)))
-        cells[-1].run  # noqa: B018 - raises ValueError for a value that is not allowed
+        for kind in cells[-1].kinds:  # each raises ValueError, as the run does, for what is not allowed
+            measure.defined(kind, cells[-1].run)
     return cells
 
 

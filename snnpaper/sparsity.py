@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .nets import pools
 from .nets.coded import CodedNet, evaluated
 from .nets.data import Images
 from .nets.hooks import gradient, tensors_at
@@ -20,7 +21,7 @@ from .nets.models import Block
 from .nets.neurons import IF
 
 THRESHOLDS = ("0", "1e-12", "1e-8", "1e-6 max")
-_PROBED = (nn.Conv2d, nn.BatchNorm2d, IF, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, Block)
+_PROBED = (nn.Conv2d, nn.BatchNorm2d, IF, nn.ReLU, nn.MaxPool2d, nn.AvgPool2d, pools.Pool, Block)
 
 
 def measures(g: Tensor) -> dict[str, Tensor]:

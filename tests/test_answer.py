@@ -102,6 +102,18 @@ def test_a_smaller_gradient_is_asserted_seed_by_seed(monkeypatch):
     assert not gradients.smaller().holds
 
 
+def test_where_the_gradient_is_smaller_depends_on_the_network():
+    found = densities.frame()
+    assert gradients.other_networks(found).holds
+    for label in ("SEW-ResNet-18", "SEW-ResNet-18 (ReLU twin)"):  # pools exchanged
+        there = found["label"] == label
+        assert not gradients.other_networks(
+            found.assign(pool=found["pool"].where(~there, found["pool"].replace({"max": "avg", "avg": "max"})))
+        ).holds
+    with pytest.raises(ledger.LedgerError, match="lacks sparsity records"):
+        gradients.other_networks(found[~found["label"].str.contains("ReLU")])
+
+
 def test_what_the_regression_says_needs_its_interval():
     rows = {"predictor": ["log l1", "log effective"], "together": [-0.7, 0.2], "low": [-0.8, 0.1], "high": [-0.6, 0.3]}
     fit = pd.DataFrame(rows).assign(**{"base": 0.6, "gain": 0.01, "gain high": 0.015})

@@ -368,6 +368,26 @@ def test_a_threshold_is_one_step_on_every_dial():
     assert "on 1 of 3 dials" in dial.threshold(dial.steps(on_the_dial(jump)))
 
 
+def test_a_step_over_a_missing_setting_and_a_step_the_other_way_are_no_threshold():
+    left = {k: v for k, v in spread(0.2, 0.5).items() if k not in ("mixed:0.25", "softmax:1", "topk:4")}
+    steps = dial.steps(on_the_dial(left))
+    assert "avg → mixed:0.5" not in set(steps["step"])  # two steps apart
+    assert dial.threshold(steps) == "No dial is recorded from end to end yet."
+    rows = [
+        {"dial": name, "d": standing.Difference(mean, 0.02, dict.fromkeys(range(3), mean)), "range": 0.1}
+        for name, settings in dial.DIALS.items()
+        for mean in (-0.3, *[0.01] * (len(settings) - 2))
+    ]
+    assert "on 0 of 3 dials" in dial.threshold(pd.DataFrame(rows))  # the one large step leads away from max
+
+
+def test_an_attack_is_compared_with_another_on_the_same_seeds():
+    stand = on_the_dial({"max": 0.3}, seeds=(0, 1, 2))
+    rows = stand[(stand["attack"] == "own") & (stand["seed"] < 2) | (stand["attack"] == "worst") & (stand["seed"] > 0)]
+    assert list(standing.between(rows, "max", "own", "worst").by_seed) == [1]
+    assert standing.between(rows[rows["seed"] != 1], "max", "own", "worst") is None
+
+
 def test_both_can_be_had_only_above_both_ends_clean_and_attacked():
     share = dict.fromkeys(dial.SETTINGS, 0.2) | {"topk:2": 0.4, "mixed:0.5": 0.4}
     stand = on_the_dial(share)
@@ -381,6 +401,7 @@ def test_both_can_be_had_only_above_both_ends_clean_and_attacked():
         ]
     )  # fmt: skip
     assert dial.both(stand, acc).startswith("Both can be had, by topk:2: more than at either end")
+    assert dial.both(stand, acc).endswith("leave out zero (3 seeds, no verdict).")
     assert dial.both(stand, acc.assign(correct=[np.arange(N) < N / 2] * len(acc))).startswith("None has both")
 
 

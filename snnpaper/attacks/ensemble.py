@@ -76,11 +76,11 @@ def pgd(eps: float, steps: int, restarts: int = 1, first: int = 0, batch_size: i
     return find
 
 
-def noise(eps: float, draws: int = DRAWS) -> Find:
+def noise(eps: float, draws: int = DRAWS, seed: int = 0) -> Find:
     """The first of `draws` random moves that fools: half uniform in the ball, half at its corners."""
 
     def find(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        generator, found = torch.Generator().manual_seed(0), x.clone()
+        generator, found = torch.Generator().manual_seed(seed), x.clone()
         left = torch.arange(len(x), device=x.device)
         for draw in range(draws):
             move = 2 * torch.rand(x[left].shape, generator=generator).to(x) - 1
@@ -93,12 +93,12 @@ def noise(eps: float, draws: int = DRAWS) -> Find:
     return find
 
 
-def library(make: Callable[[nn.Module], torchattacks.attack.Attack], batch_size: int = 50) -> Find:
+def library(make: Callable[[nn.Module], torchattacks.attack.Attack], batch_size: int = 50, seed: int = 0) -> Find:
     """An attack of torchattacks, made for each model; it reseeds torch's global stream, which is put back."""
 
     def find(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         with torch.random.fork_rng():
-            torch.manual_seed(0)
+            torch.manual_seed(seed)
             attack = make(Connected(model).eval())
             parts = zip(x.split(batch_size), y.split(batch_size), strict=True)
             return torch.cat([attack(a, b).detach() for a, b in parts])

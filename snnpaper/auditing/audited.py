@@ -29,7 +29,10 @@ class Called(nn.Module):
 
 @dataclass
 class How:
-    """How the model is called: steps for which an image is repeated, what makes logits of its output, its reset."""
+    """How the model is called: steps for which an image is repeated, what makes logits of its output, its reset.
+
+    `mean` and `std` are taken of images from 0 to their scale, as the model is fed them.
+    """
 
     steps: int | None = None
     logits: Callable[[Any], Tensor] | None = None
@@ -76,10 +79,10 @@ class Audited(nn.Module):
         return logits + 0 * x.flatten(1).sum(1, keepdim=True)
 
     def _once(self, x: Tensor) -> Tensor:
-        fed = self.unfold(x)
+        fed = self.scale * self.unfold(x)
         if self.how.mean is not None and self.how.std is not None:
-            fed = (fed - self.how.mean) / self.how.std
-        fed = (self.scale * fed).to(self.dtype)
+            fed = (fed - self.how.mean.to(fed)) / self.how.std.to(fed)
+        fed = fed.to(self.dtype)
         fed = fed.transpose(0, 1).contiguous() if self.time_first else fed
         self.restart()
         logits = self.logits_of(self.adapter.run(self.model, fed, self.how.steps), len(x))

@@ -41,10 +41,10 @@ class Choice:
     settings: Settings | None = None
 
 
-def choices(audited: Audited, strength: str, eps: float) -> tuple[list[Choice], list[str]]:
+def choices(audited: Audited, strength: str, eps: float, seed: int = 0) -> tuple[list[Choice], list[str]]:
     """Backward passes other than the model's own, and what could not be varied and why."""
     if audited.adapter.name == "snnpaper":
-        return _ours(audited, strength, eps)
+        return _ours(audited, strength, eps, seed)
     found, fixed = [], []
     if audited.adapter.swap is not None:
         sweep = SWEEP[strength]
@@ -116,7 +116,7 @@ def _apart(forward: Callable[[Tensor], Tensor], back: Any, window: pools.Window,
     return out.view(*lead, *out.shape[1:])
 
 
-def _ours(audited: Audited, strength: str, eps: float) -> tuple[list[Choice], list[str]]:
+def _ours(audited: Audited, strength: str, eps: float, seed: int) -> tuple[list[Choice], list[str]]:
     """For a network of ours: its neurons and its pool; of a coded one also its code, and a search over grey levels."""
     from ..attacks.gradients import Backward, backward
     from ..attacks.levels import level_search
@@ -126,7 +126,7 @@ def _ours(audited: Audited, strength: str, eps: float) -> tuple[list[Choice], li
     coded = net.coded if isinstance(net, Pixels) else None
     if coded is not None:
         for bpda in ("identity", "weighted"):
-            found.append(Choice(bpda=bpda, find=_through(coded.threat("pixel", bpda), eps)))
+            found.append(Choice(bpda=bpda, find=_through(coded.threat("pixel", bpda), eps, seed)))
     sweep = {*SWEEP[strength], (None, None)}
     passes = [c for c in known(net) if (c.surrogate, c.alpha) in sweep]
     found += [Choice(c.surrogate, c.alpha, c.pool, context=partial(backward, net, c)) for c in passes]
@@ -136,12 +136,13 @@ def _ours(audited: Audited, strength: str, eps: float) -> tuple[list[Choice], li
 
         def levels(_: nn.Module, x: Tensor, y: Tensor) -> Tensor:
             grey = (255 * x).round().to(torch.uint8)
-            return level_search(coded, grey, y, int(255 * eps + 1e-6), 100).float() / 255
+            found = level_search(coded, grey, y, int(255 * eps + 1e-6), 100, seed=seed).float() / 255
+            return torch.min(torch.max(found, x - eps), x + eps).clamp(0, 1)  # x need not lie on the grid of levels
 
         found.append(Choice(find=levels, settings=Settings("level search", steps=100, iterate="any")))
     return found, []
 
 
-def _through(other: nn.Module, eps: float) -> Find:
+def _through(other: nn.Module, eps: float, seed: int) -> Find:
     """PGD by the gradients of another model of the same images."""
-    return lambda _, x, y: pgd(eps, SHORT)(other, x, y)
+    return lambda _, x, y: pgd(eps, SHORT, first=seed)(other, x, y)

@@ -16,7 +16,7 @@ from .audited import Audited
 from .backwards import SHORT
 from .evidence import along, far, slack, trace
 from .kept import Kept, OutOfTime
-from .ladder import CHUNK, pgd_of
+from .ladder import CHUNK, STARTS, pgd_of
 
 LARGEST = 0.5  # the radius at which grey is reached from everywhere: the curve goes no further
 
@@ -29,6 +29,11 @@ class Row:
     seen: Tensor
     fooled: Tensor
     due: int
+
+    @property
+    def complete(self) -> bool:
+        """Whether it saw all that it should."""
+        return int(self.seen.sum()) == self.due
 
 
 class Climb:
@@ -110,7 +115,7 @@ class Climb:
 
     def _best(self) -> tuple[str, Callable[[], AbstractContextManager]]:
         """The backward pass that fooled most images which the own PGD left, when chance does not explain them."""
-        others = [r for r in self.rows if not r.stage.whole and r.stage.context is not nullcontext]
+        others = [r for r in self.rows if not r.stage.whole and r.stage.context is not nullcontext and r.complete]
         best = max(others, key=lambda r: int(r.fooled.sum()), default=None)
         count = int(best.fooled.sum()) if best else 0
         self.evidence["better"] = (best.stage.settings.name, count) if best else None
@@ -147,7 +152,7 @@ class Climb:
         self.evidence["curve"] = curve
 
     def _survive(self, x: Tensor, y: Tensor, radius: float) -> int:
-        find, left = pgd_of(self.audited, radius, SHORT), 0
+        find, left = pgd_of(self.audited, radius, SHORT, first=STARTS * self.kept.seed), 0
         for a, b in zip(x.split(CHUNK), y.split(CHUNK), strict=True):
             left += int((predictions(self.audited, find(self.audited, a, b), CHUNK) == b).sum())
         return left

@@ -22,7 +22,8 @@ class OutOfTime(Exception):
 class Kept:
     """Gives the result of a part: from the folder, when an earlier call finished it, or by its work.
 
-    Every part draws its random numbers anew from the seed and its name, so that an audit in two goes equals one in one.
+    Every part draws its random numbers anew, an attack from the seed, the rest from the seed and the part's name, so
+    that an audit in two goes equals one in one.
     Raises OutOfTime instead of beginning a part once `minutes` are over.
     """
 

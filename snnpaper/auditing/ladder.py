@@ -1,4 +1,4 @@
-"""The protocol "snnpaper-audit 1": which attacks, with which budgets, from cheap to dear.
+"""The protocol "snnpaper-audit 2": which attacks, with which budgets, from cheap to dear.
 
 Changing anything here that decides a result asks for another number in PROTOCOL.
 """
@@ -18,9 +18,10 @@ from ..attacks.settings import Settings
 from .audited import Audited
 from .backwards import SHORT, Choice
 
-PROTOCOL = "snnpaper-audit 1"
+PROTOCOL = "snnpaper-audit 2"
 CHUNK = 50  # images at once
 TARGETS = 9  # other classes that a targeted attack tries, as AutoAttack does
+STARTS = 100  # random starts of PGD from which a seed of the audit takes its own
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,10 @@ class Budget:
 BUDGETS = {"quick": Budget(50, 1, 0, 300), "full": Budget(100, 5, 10, 1000)}
 
 
-def stages(audited: Audited, eps: float, budget: Budget, choices: list[Choice]) -> tuple[list[Stage], list[str]]:
-    """All attacks on images as frames [N,C,H,W], and what is left out and why.
+def stages(
+    audited: Audited, eps: float, budget: Budget, choices: list[Choice], seed: int = 0
+) -> tuple[list[Stage], list[str]]:
+    """All attacks on images as frames [N,C,H,W], their random numbers by `seed`, and what is left out and why.
 
     Those with `whole` see every image that is classified correctly, since checks compare them; the others see the
     images that still stand.
@@ -46,42 +49,42 @@ def stages(audited: Audited, eps: float, budget: Budget, choices: list[Choice]) 
     classes, square = audited.classes, budget.queries
     left_out: list[str] = []
     rows = [
-        Stage(Settings("random noise", loss=None, queries=DRAWS), noise(eps), whole=True),
+        Stage(Settings("random noise", loss=None, queries=DRAWS), noise(eps, seed=seed), whole=True),
         Stage(Settings("FGSM", steps=1, step_size=eps, iterate="last"), library(lambda m: ta.FGSM(m, eps)), whole=True),
-        Stage(*_pgd(audited, eps, SHORT), whole=True),
+        Stage(*_pgd(audited, eps, SHORT, first=STARTS * seed), whole=True),
     ]
-    (short, find), adaptive = _pgd(audited, eps, SHORT), replace(sapgd_settings(eps), steps=budget.steps)
+    short, find = _pgd(audited, eps, SHORT, first=STARTS * seed)
+    adaptive, smooth = replace(sapgd_settings(eps), steps=budget.steps), _sapgd(eps, budget.steps, seed)
     for c in choices:
         named: dict[str, Any] = {"surrogate": c.surrogate, "alpha": c.alpha, "pool_backward": c.pool, "bpda": c.bpda}
         if c.surrogate == "ASSG":
-            rows.append(Stage(replace(adaptive, **named), _sapgd(eps, budget.steps), context=c.context))
+            rows.append(Stage(replace(adaptive, **named), smooth, context=c.context))
         else:
             rows.append(Stage(c.settings or replace(short, **named), c.find or find, context=c.context))
-    rows += _apgd(eps, budget.steps, classes, left_out)
-    rows += [_by(c, s) for c in choices if c.surrogate == "mixed" for s in _apgd(eps, budget.steps, classes, [])]
-    rows.append(Stage(adaptive, _sapgd(eps, budget.steps)))
+    apgd = _apgd(eps, budget.steps, classes, left_out, 2 * seed)
+    rows += [*apgd, *(_by(c, s) for c in choices if c.surrogate == "mixed" for s in apgd), Stage(adaptive, smooth)]
     if budget.targeted and classes >= 4:
-        rows += _targeted(eps, budget.targeted, classes)
+        rows += _targeted(eps, budget.targeted, classes, 2 * seed)
     else:
         left_out.append(
             "targeted APGD and FAB: " + (f"{classes} classes, they need 4" if classes < 4 else "not in quick")
         )
     long = 2 * budget.steps if budget.starts == 1 else budget.steps
-    rows.append(Stage(*_pgd(audited, eps, long, budget.starts, first=1)))
-    rows.append(Stage(Settings("Square", loss="margin", queries=square), _square(eps, square)))
+    rows.append(Stage(*_pgd(audited, eps, long, budget.starts, first=STARTS * seed + 1)))
+    rows.append(Stage(Settings("Square", loss="margin", queries=square), _square(eps, square, 2 * seed)))
     left_out.append(
         "decision-based attacks (HopSkipJump, Boundary), transfer from another network, other norms than L∞"
     )
     return rows, left_out
 
 
-def twice(audited: Audited, eps: float, budget: Budget, choices: list[Choice]) -> list[Stage]:
+def twice(audited: Audited, eps: float, budget: Budget, choices: list[Choice], seed: int = 0) -> list[Stage]:
     """The strongest attacks again with twice the budget and other random numbers: what convergence is judged by."""
     assert audited.classes is not None
-    rows = [*_apgd(eps, 2 * budget.steps, audited.classes, [], seed=1)]
+    rows = [*_apgd(eps, 2 * budget.steps, audited.classes, [], 2 * seed + 1)]
     rows += [_by(c, s) for c in choices if c.surrogate == "mixed" for s in rows[:1]]
     more = 2 * budget.queries
-    return [*rows, Stage(Settings("Square", loss="margin", queries=more), _square(eps, more, seed=1))]
+    return [*rows, Stage(Settings("Square", loss="margin", queries=more), _square(eps, more, 2 * seed + 1))]
 
 
 def _by(choice: Choice, stage: Stage) -> Stage:
@@ -93,7 +96,7 @@ def pgd_of(audited: Audited, eps: float, steps: int, starts: int = 1, first: int
     """PGD any of whose iterates counts. Of a random model it is the last: the first that fools lies at the border,
     where the next draws may decide otherwise, and there is one start."""
     if audited.draws > 1:
-        return library(lambda m: ta.PGD(m, eps=eps, alpha=step(eps, steps), steps=steps))
+        return library(lambda m: ta.PGD(m, eps=eps, alpha=step(eps, steps), steps=steps), seed=first)
     # one batch that is never full, so that no graph of a stranger's model is captured
     return pgd(eps, steps, starts, first, batch_size=CHUNK + 1)
 
@@ -103,11 +106,11 @@ def _pgd(audited: Audited, eps: float, steps: int, starts: int = 1, first: int =
     return replace(pgd_settings(eps, steps, starts), **last), pgd_of(audited, eps, steps, starts, first)
 
 
-def _sapgd(eps: float, steps: int) -> Find:
-    return lambda model, x, y: sapgd(model, x, y, eps, steps)
+def _sapgd(eps: float, steps: int, seed: int) -> Find:
+    return lambda model, x, y: sapgd(model, x, y, eps, steps, seed)
 
 
-def _apgd(eps: float, steps: int, classes: int, left_out: list[str], seed: int = 0) -> list[Stage]:
+def _apgd(eps: float, steps: int, classes: int, left_out: list[str], seed: int) -> list[Stage]:
     base = Settings("APGD", steps=steps, step_size=2 * eps, iterate="any")
     rows = [Stage(base, library(lambda m: ta.APGD(m, eps=eps, steps=steps, seed=seed)))]
     if classes < 3:
@@ -117,17 +120,17 @@ def _apgd(eps: float, steps: int, classes: int, left_out: list[str], seed: int =
     return [*rows, Stage(replace(base, loss="DLR"), dlr)]
 
 
-def _targeted(eps: float, steps: int, classes: int) -> list[Stage]:
+def _targeted(eps: float, steps: int, classes: int, seed: int) -> list[Stage]:
     n = min(classes, TARGETS + 1)
     base = Settings("APGD-T", steps=steps, step_size=2 * eps, loss="targeted DLR", iterate="any")
     fab = Settings("FAB-T", steps=steps, loss="distance to the other class", iterate="any")
     return [
-        Stage(base, library(lambda m: ta.APGDT(m, eps=eps, steps=steps, n_classes=n))),
-        Stage(fab, library(lambda m: ta.FAB(m, eps=eps, steps=steps, multi_targeted=True, n_classes=n))),
+        Stage(base, library(lambda m: ta.APGDT(m, eps=eps, steps=steps, n_classes=n, seed=seed))),
+        Stage(fab, library(lambda m: ta.FAB(m, eps=eps, steps=steps, multi_targeted=True, n_classes=n, seed=seed))),
     ]
 
 
-def _square(eps: float, queries: int, seed: int = 0) -> Find:
+def _square(eps: float, queries: int, seed: int) -> Find:
     """Square, which draws its squares in square frames: others are padded, and cropped before the model."""
     find = library(lambda m: ta.Square(m, eps=eps, n_queries=queries, seed=seed))
 

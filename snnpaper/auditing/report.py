@@ -158,20 +158,22 @@ def _row(row: Row) -> dict[str, Any]:
 
 
 def _noise_alone(rows: list[Row]) -> int | None:
-    noise = [r for r in rows if r.stage.settings.kind == "random"]
-    gradient = [r.fooled for r in rows if r.stage.settings.kind == "gradient"]
-    if not noise or not gradient:
+    """Fooled by random noise and by no gradient attack that saw every image; None unless all of them are done."""
+    every = [r for r in rows if r.stage.whole]
+    gradient = [r.fooled for r in every if r.stage.settings.kind == "gradient"]
+    noise = [r.fooled for r in every if r.stage.settings.kind == "random"]
+    if not noise or not gradient or not all(r.complete for r in every):
         return None
-    return int((noise[0].fooled & ~torch.stack(gradient).any(0)).sum())
+    return int((noise[0] & ~torch.stack(gradient).any(0)).sum())
 
 
 def _square(rows: list[Row]) -> tuple[int, int] | None:
     row = next((r for r in rows if r.stage.settings.algorithm == "Square"), None)
-    return None if row is None or int(row.seen.sum()) < row.due else (int(row.fooled.sum()), row.due)
+    return None if row is None or not row.complete else (int(row.fooled.sum()), row.due)
 
 
 def _moved(climb: Climb) -> tuple[int, int] | None:
-    if not climb.again or any(int(r.seen.sum()) < r.due for r in climb.again):
+    if not climb.again or not all(r.complete for r in climb.again):
         return None
     return sum(int(r.fooled.sum()) for r in climb.again), climb.left
 

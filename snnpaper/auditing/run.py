@@ -21,6 +21,7 @@ from . import adapters, ladder, report
 from .audited import Audited, Called, How, channels, untouched
 from .backwards import choices
 from .climb import Climb
+from .evidence import gradient_told
 from .inputs import given, radius
 from .kept import Kept
 from .probe import probe
@@ -50,12 +51,13 @@ def audit(
 
     `images` [N,...] in [0,1] (or uint8, or 0 to `scale`; [T,N,...] too) and `labels` [N] are those of `inputs.given`;
     `eps` is an L-infinity radius on the scale of [0,1]. The model is called in eval mode, on its own device, in
-    its own precision, and must return logits [N,classes]; `logits` makes them of another output, `mean` and `std` are
-    of the normalisation that it expects. `steps` repeats each image for so many steps of a spiking network that does
-    not do so itself, whose outputs are then averaged. State is reset between calls: as SpikingJelly and snnTorch do
-    where their layers are found, and by `reset(model)`. `strength` is "quick" or "full". With a folder `out` every part
-    is kept, the same call goes on after any stop, and report.html and report.json are written there. After
-    `budget_minutes` nothing more is begun, and the report says what is left out.
+    its own precision, and must return logits [N,classes]; `logits` makes them of another output. `mean` and `std` are
+    of the normalisation that it expects: of values in [0,1], or of 0 to `scale` where that is given. `steps` repeats
+    each image for so many steps of a spiking network that does not do so itself, whose outputs are then averaged. State
+    is reset between calls: as SpikingJelly and snnTorch do where their layers are found, and by `reset(model)`.
+    `strength` is "quick" or "full"; `seed` is that of all random numbers. With a folder `out` every part is kept, the
+    same call goes on after any stop, and report.html and report.json are written there. After `budget_minutes` nothing
+    more is begun, and the report says what is left out.
 
     The model's mode, weights, gradients and torch's random stream are as before. Raises ValueError, saying what is
     allowed, for whatever cannot be audited.
@@ -75,28 +77,29 @@ def audit(
     if out is not None and Path(out).exists() and not Path(out).is_dir():
         raise ValueError(f"out is {out}, which is no folder; allowed: a folder, which is made where there is none")
     limit, data = radius(eps), given(images, labels, scale, time_first)
-    net = model if isinstance(model, nn.Module) else Called(model)
-    net = net.threat("pixel", "smoothed") if isinstance(net, CodedNet) else net
+    whole = model if isinstance(model, nn.Module) else Called(model)
     norm = {k: channels(v, data.x.shape[1:], k) for k, v in (("mean", mean), ("std", std))}
     if (mean is None) != (std is None):
         raise ValueError("mean and std belong together; allowed: both or neither")
-    audited = Audited(net, adapters.find(net), data, How(steps, logits, reset, **norm))
-    audited.to(audited.place.device)
-    began, was_training = time.monotonic(), net.training
-    x, y = (t.to(audited.place.device) for t in (data.x, data.y))
-    with torch.random.fork_rng(), untouched(net), evaluated(audited):
+    began, was_training = time.monotonic(), whole.training
+    with torch.random.fork_rng(), untouched(whole), evaluated(whole):
+        net = whole.threat("pixel", "smoothed") if isinstance(whole, CodedNet) else whole
+        audited = Audited(net, adapters.find(net), data, How(steps, logits, reset, **norm)).eval()
+        audited.to(audited.place.device)
+        x, y = (t.to(audited.place.device) for t in (data.x, data.y))
         seen = probe(audited, audited.fold(x), y, classes, seed)
         settings = ladder.settings(strength, limit, seed, audited.draws)
-        passes, fixed = choices(audited, strength, limit)
-        stages, untested = ladder.stages(audited, limit, ladder.BUDGETS[strength], passes)
-        key = _key(audited, x, y, settings, strength, seed)
+        passes, fixed = choices(audited, strength, limit, seed)
+        stages, untested = ladder.stages(audited, limit, ladder.BUDGETS[strength], passes, seed)
+        key = _key(audited, x, y, settings, seed)
         rounds = math.ceil(len(x) / ladder.CHUNK) * (len(stages) + 5)
         with _bar(progress, rounds) as told:
             kept = Kept(None if out is None else Path(out), key, seed, budget_minutes, told)
             climb = Climb(audited, audited.fold(x), y, limit, kept)
-            climb.run(stages, ladder.twice(audited, limit, ladder.BUDGETS[strength], passes))
-    notes = [*data.notes, *(["the model was in train mode; it is audited in eval mode"] if was_training else [])]
-    found = report.assemble(audited, data, seen, climb, settings, notes, fixed, untested)
+            climb.run(stages, ladder.twice(audited, limit, ladder.BUDGETS[strength], passes, seed))
+        notes = [*data.notes, *(["the model was in train mode; it is audited in eval mode"] if was_training else [])]
+        torch.manual_seed(seed)  # what a random model says of the images that fell does not depend on stops either
+        found = report.assemble(audited, data, seen, climb, settings, notes, fixed, untested)
     found.values["time"] = {"seconds": round(time.monotonic() - began, 1), "parts": kept.seconds}
     if out is not None:
         found.save(out, audited.unfold(climb.adversarial), data.x, data.y)
@@ -114,9 +117,11 @@ def _bar(progress: bool, rounds: int) -> Iterator[Callable[[str], Any]]:
         yield told
 
 
-def _key(audited: Audited, x: Tensor, y: Tensor, settings: dict, strength: str, seed: int) -> str:
-    """Names everything that decides a part: settings, images, and of the model its weights and what it answers."""
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+def _key(audited: Audited, x: Tensor, y: Tensor, settings: dict, seed: int) -> str:
+    """Names everything that decides a part: settings, images, and of the model its weights, answers and gradient."""
+    torch.manual_seed(seed)
+    told = [settings, gradient_told(audited, audited.fold(x), y)]
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
     torch.manual_seed(seed)
     with torch.no_grad():
         answers = torch.cat([audited(part) for part in audited.fold(x).split(ladder.CHUNK)])

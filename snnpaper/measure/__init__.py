@@ -92,6 +92,14 @@ def find(kind: str) -> Kind:
     return TABLE[kind]
 
 
+def defined(kind: str, run: Run) -> Kind:
+    """The entry of a kind; raises ValueError as `find` does, and where it is not defined for the run's code."""
+    entry = find(kind)
+    if entry.codes and run.coding not in entry.codes:
+        raise ValueError(f"coding is {run.coding!r}; allowed for {kind}: {', '.join(entry.codes)}")
+    return entry
+
+
 def make(
     kind: str, run: Run, device: str = "cpu", progress: bool = False, deadline: float = math.inf, **changes: Any
 ) -> bool:
@@ -102,11 +110,9 @@ def make(
     what `zoo.load` raises without the network; before any work OSError where no record can be kept (`files.check`), and
     workers.Busy while another process makes the same record.
     """
-    entry = find(kind)
+    entry = defined(kind, run)
     if ledger.path(kind, run.name).exists():
         return False
-    if entry.codes and run.coding not in entry.codes:
-        raise ValueError(f"coding is {run.coding!r}; allowed for {kind}: {', '.join(entry.codes)}")
     if unknown := set(changes) - {*entry.settings, "images"}:
         raise ValueError(f"unknown setting {', '.join(sorted(unknown))}; allowed: images, {', '.join(entry.settings)}")
     if not isinstance(n := changes.get("images", 1), int) or n < 1:
@@ -132,15 +138,14 @@ def _make(
     images = data.load(run.dataset)["test"].first(changes.pop("images", entry.images)).to(device)
     coded = networks.NETWORKS[entry.network](run, device).requires_grad_(entry.weights)
     settings, origin = {**entry.settings, **changes}, zoo.origin(coded, images)
-    keep = Kept(kind, run, {"settings": settings} | origin, deadline)
-    supplies = {
-        "run": lambda: run, "keep": lambda: keep, "progress": lambda: progress,
-        "sources": lambda: networks.sources_of(run, device),
-    }  # fmt: skip
+    sources = networks.sources_of(run, device) if "sources" in entry.needs else {}
+    beside = {"sources": {label: zoo.sha256(source.net) for label, source in sources.items()}} if sources else {}
+    keep = Kept(kind, run, {"settings": settings} | origin | beside, deadline)
+    supplies = {"run": run, "keep": keep, "progress": progress, "sources": sources}
     module, _, name = entry.function.partition(".")
     function = getattr(import_module(f".{module}", __package__), name)
     with drawn_from(run.seed):
-        results = function(coded, images, **settings, **{need: supplies[need]() for need in entry.needs})
+        results = function(coded, images, **settings, **{need: supplies[need] for need in entry.needs})
     seconds = keep.seconds if "keep" in entry.needs else time.monotonic() - began
     ledger.append(kind, run, results, seconds, arrays=results.pop("arrays", None), **origin)
     keep.forget()

@@ -20,7 +20,7 @@ from ..nets.data import Images
 from ..nets.precision import differing_spikes
 from ..train import Diverged, OutOfTime, Trainer, checkpoint_of, drawn_from, train
 from ..workers import alone, claim
-from . import USUAL, make
+from . import USUAL, defined, make
 
 _TRAIN_CHECK = 5_000  # training images on which accuracy is measured again in eval mode
 
@@ -41,8 +41,11 @@ def run_all(
     """Train a run and make these kinds of record of it, as far as the ledger does not hold them yet.
 
     Raises train.OutOfTime once `deadline` (on the clock of time.monotonic) has passed; what was done until
-    then is kept, and the same call goes on from there.
+    then is kept, and the same call goes on from there. Raises ValueError before any work for a kind that is not defined
+    for the run.
     """
+    for kind in kinds:
+        defined(kind, run)
     train_stage(run, device, progress, engine, deadline)
     for kind in kinds:
         if time.monotonic() > deadline:

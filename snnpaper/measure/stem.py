@@ -70,8 +70,11 @@ def measure_stem(coded: CodedNet, images: Images, batch_size: int = 10) -> dict:
     """
     neurons, pool = coded.net.sn1, coded.net.maxpool
     derived = isinstance(neurons, IF) and (neurons.surrogate, neurons.alpha) == ("atan", 2)
+    derived = derived and isinstance(coded.net.bn1, nn.BatchNorm2d)
     if not derived or not (isinstance(pool, nn.MaxPool2d) or isinstance(pool, nn.AvgPool2d) and pool.count_include_pad):
-        raise ValueError("the chain is written out for IF neurons, atan, alpha = 2, count_include_pad = True")
+        raise ValueError(
+            "the chain is written out for IF neurons, atan, alpha = 2, BatchNorm, count_include_pad = True"
+        )
     coded = copy.deepcopy(coded).double().eval()
     parts: list[dict] = []
     for x, y in zip(images.x.split(batch_size), images.y.split(batch_size), strict=True):

@@ -110,13 +110,15 @@ def maps(coded: CodedNet, images: Images, places: tuple[str, ...]) -> dict[str, 
 def untrained(coded: CodedNet, images: Images, shown: int, run: Run) -> dict:
     """What a "sparsity" record says of a trained network, at the stem and the stages only, and the pool's ties.
 
+    A network without BatchNorm, or without a pool, has no row for it.
+
     "arrays", of seed 0: input gradients of the first `shown` images.
     """
     out: dict[str, Any] = {}
     for mode in ("eval", "train"):
         found = activation_gradients(coded, images, training=mode == "train")
         last = {r["layer"].split(".")[0]: r for r in found}  # of a stage, its last block
-        rows = [last[name] | {"layer": name} for name in (*STEM, *STAGES)]
+        rows = [last[name] | {"layer": name} for name in (*STEM, *STAGES) if name in last]
         out[f"activation_{mode}"] = [{k: v for k, v in r.items() if not k.endswith("_std")} for r in rows]
     out |= {"pool": at_the_pool(coded, images), "arrays": _arrays(coded, images.first(shown), run, ("input",))}
     return {"activation_n": len(images)} | out

@@ -139,11 +139,12 @@ def difference(stand: pd.DataFrame, attack: str, pair: Pair, instead: str = "") 
 def between(stand: pd.DataFrame, training: str, one: str, other: str) -> Difference | None:
     """The share under attack `one` minus that under `other`, of the same networks and images; None without any."""
     part = stand[stand["training"] == training]
-    first, second = (part[part["attack"] == attack].sort_values("seed") for attack in (one, other))
-    if first.empty or second.empty:
+    first, second = (part[part["attack"] == attack].set_index("seed") for attack in (one, other))
+    seeds = sorted(set(first.index) & set(second.index))
+    if not seeds:
         return None
-    apart = np.stack(_values(first)) - np.stack(_values(second))
-    return Difference(*over_seeds_and_images(apart), dict(zip(first["seed"], apart.mean(1), strict=True)))
+    apart = np.stack(_values(first.loc[seeds])) - np.stack(_values(second.loc[seeds]))
+    return Difference(*over_seeds_and_images(apart), dict(zip(seeds, apart.mean(1), strict=True)))
 
 
 def table(found: pd.DataFrame, trainings: Sequence[str], passes: Sequence[str]) -> pd.DataFrame:

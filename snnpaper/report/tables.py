@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -252,6 +253,12 @@ def readings(frame: pd.DataFrame, pair: Pair = PAIR) -> list[str]:
         where = f"{network_text(d)}, {data.TABLE[d['dataset']].label}, {d['seeds']} seeds, {d['n']:,} images"
         found.append(f"{what}: {one} {way} {other}, {size} points ({where}; {d['scale']} scale).")
     return found or ["No cell has five seeds of both pools yet: nothing can be said."]
+
+
+def listed(values: Iterable) -> str:
+    """Words or numbers in a sentence: "1, 2 and 3"."""
+    *most, last = map(str, values)
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def bullets(sentences: list[str], tag: str = "ul") -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
 
 from ... import ledger
 from ...attacks.standard import EVAL, TRAIN
-from ...stats import FEW, over_seeds
+from ...stats import FEW, over_seeds, over_seeds_and_images
 from .. import tables
 from ..attacks import tables as attacked
 from ..theory import refutation
@@ -168,7 +169,7 @@ def _worst_claims() -> list[dict]:
 
 
 def _depth_claims(acc: pd.DataFrame) -> list[dict]:
-    """50 against 18 layers, everything else alike, both pools together, paired by pool and seed."""
+    """50 against 18 layers, everything else alike, both pools together, paired by pool, seed and image."""
     rows, here = [], tables.published(acc)
     spike = (here["space"] == "spike") & (here["method"] == "pgd") & (here["protocol"] == EVAL)
     for quantity, part, sign in (
@@ -179,15 +180,20 @@ def _depth_claims(acc: pd.DataFrame) -> list[dict]:
         keys = [k for k in tables.CELL if k not in ("label", "pool")]
         cells = []
         for values, p in part.groupby(keys, sort=False):
-            one = {label: q.set_index(["pool", "seed"])["accuracy"] for label, q in p.groupby("label")}
-            if {"SEW-ResNet-18", "SEW-ResNet-50"} <= set(one):
-                pairs = (sign * (one["SEW-ResNet-50"] - one["SEW-ResNet-18"])).dropna()
+            used = p[p["label"].isin(["SEW-ResNet-18", "SEW-ResNet-50"]) & p["pool"].isin(tables.PAIR)]
+            hits = used.pivot(index="seed", columns=["label", "pool"], values="correct").dropna()
+            if len(hits) and len(hits.columns) == 4:  # both depths with both pools, each image paired
+                deep, shallow = (_summed(hits[f"SEW-ResNet-{n}"]) for n in (50, 18))
                 c = dict(zip(keys, values, strict=True)) | {"label": "SEW-ResNet-50 and 18"}
-                used = p.loc[p["label"].isin(["SEW-ResNet-18", "SEW-ResNet-50"]), "run"]
-                per_seed = pairs.groupby("seed").mean()
-                cells.append(_row(claim, quantity, _over(per_seed), tables.where(c), p["n"].min(), c["scale"], used))
+                apart = (len(hits), *over_seeds_and_images(sign * (deep - shallow) / len(tables.PAIR)))
+                cells.append(_row(claim, quantity, apart, tables.where(c), p["n"].min(), c["scale"], used["run"]))
         rows += cells or [_row(claim, quantity, None, "", "", "", [])]
     return rows
+
+
+def _summed(hits: pd.DataFrame) -> np.ndarray:
+    """Of a row a seed and a column a pool, each holding bools by image: how many pools are right, [seeds, images]."""
+    return np.stack([sum(np.asarray(one, dtype=int) for one in row) for row in hits.to_numpy()])
 
 
 # ---- theorems --------------------------------------------------------------------------------------

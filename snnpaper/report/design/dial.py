@@ -77,7 +77,8 @@ def dose(found: pd.DataFrame) -> str:
 def steps(stand: pd.DataFrame) -> pd.DataFrame:
     """The steps of each dial, from average towards max: dial, step, d (a Difference in the worst case), range.
 
-    `range` is max − average over the seeds of that dial's settings. Settings without a record are passed over.
+    `range` is max − average over the seeds of that dial's settings. A step next to a setting without a record is left
+    out, and a dial of fewer than FEW settings.
     """
     rows = []
     for dial, names in DIALS.items():
@@ -87,17 +88,22 @@ def steps(stand: pd.DataFrame) -> pd.DataFrame:
         seeds = set.intersection(*(set(stand.loc[stand["training"] == name, "seed"]) for name in there))
         part = stand[stand["seed"].isin(seeds)]
         whole = difference(part, WORST, PAIR)
-        for low, high in itertools.pairwise(there):
-            if (d := difference(part, WORST, (high, low))) and whole:
+        for low, high in itertools.pairwise(names):
+            if {low, high} <= set(there) and (d := difference(part, WORST, (high, low))) and whole:
                 rows.append({"dial": dial, "step": f"{low} → {high}", "d": d, "range": whole.mean})
     return pd.DataFrame(rows, columns=["dial", "step", "d", "range"])
 
 
 def threshold(found: pd.DataFrame) -> str:
-    """Rule 13's second word, from `steps`."""
+    """Rule 13's second word, from `steps`: of the dials of which every step is there."""
+    whole = [dial for dial, names in DIALS.items() if (found["dial"] == dial).sum() == len(names) - 1]
+    found = found[found["dial"].isin(whole)]
     if found.empty:
         return "No dial is recorded from end to end yet."
-    jump = [not d.zero and abs(d.mean) > abs(r) / 2 for d, r in zip(found["d"], found["range"], strict=True)]
+    jump = [
+        not d.zero and d.mean * r > 0 and abs(d.mean) > abs(r) / 2
+        for d, r in zip(found["d"], found["range"], strict=True)
+    ]
     dials = found.assign(jump=jump).groupby("dial", sort=False)["jump"].any()
     seeds = min(d.seeds for d in found["d"])
     if seeds < FEW or len(dials) < len(DIALS):
@@ -117,10 +123,10 @@ def both(stand: pd.DataFrame, acc: pd.DataFrame) -> str:
     tried = [name for name in SETTINGS if name not in PAIR and name in set(stand["training"])]
     if not tried:
         return "No setting between the ends is recorded yet."
+    worst = {(name, end): difference(stand, WORST, (name, end)) for name in tried for end in PAIR}
+    seeds = min((d.seeds for d in worst.values() if d), default=0)
     better = [
-        name
-        for name in tried
-        if all(_above(difference(stand, WORST, (name, end))) and _more_accurate(clean, name, end) for end in PAIR)
+        name for name in tried if all(_above(worst[name, end]) and _more_accurate(clean, name, end) for end in PAIR)
     ]
     word = f"Both can be had, by {', '.join(better)}" if better else "None has both"
     if len(tried) < len(SETTINGS) - len(PAIR):
@@ -129,7 +135,8 @@ def both(stand: pd.DataFrame, acc: pd.DataFrame) -> str:
             f"{'is' if len(tried) == 1 else 'are'} recorded, and so far {word[0].lower()}{word[1:]}"
         )
     return (
-        f"{word}: more than at either end, on clean images and in the worst case, with intervals that leave out zero."
+        f"{word}: more than at either end, on clean images and in the worst case, with intervals that leave out zero "
+        f"({_seeds(seeds)})."
     )
 
 

@@ -34,11 +34,14 @@ def own_gradient(battery: pd.DataFrame) -> Finding:
     left = {pool: 100 * found[pool, events.OWN].mean() for pool in tables.PAIR}
     one, other = tables.PAIR
     mean, half = over_seeds_and_images(lost[one] - lost[other])
-    more = tables.interval_text(mean, half)
+    lead, wide = over_seeds_and_images(found[one, events.OWN] - found[other, events.OWN])
+    apart, more = tables.interval_text(lead, wide), tables.interval_text(mean, half)
+    told = "" if abs(lead) > wide else ", which cannot be told from zero"
+    taken = [f"{100 * lost[pool].mean():.1f}" for pool in tables.PAIR]
     return Finding(
-        f"Max pooling misleads the attacker more. Along the network's own gradient he leaves {left[one]:.1f} % with it "
-        f"and {left[other]:.1f} % with average pooling; the other attacks take {100 * lost[one].mean():.1f} and "
-        f"{100 * lost[other].mean():.1f} points of these, {more} points more from max pooling.",
+        f"Max pooling misleads the attacker more. Along the network's own gradient he leaves {left[one]:.1f} % with "
+        f"it and {left[other]:.1f} % with average pooling, {apart} points apart{told}; the other "
+        f"attacks take {' and '.join(taken)} points of these, {more} points more from max pooling.",
         len(lost[one]) >= tables.FIVE_SEEDS and mean > half,
     )
 

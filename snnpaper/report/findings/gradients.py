@@ -33,12 +33,37 @@ def smaller() -> Finding:
     found = gradients()
     low, high = ({k: (v.min(), v.max()) for k, v in found[found["pool"] == p][["l1", "l2"]].items()} for p in PAIR)
     return Finding(
-        f"At the input, where an attack acts, at least {floor(found['density'].min())} % of the gradient's entries are "
-        f"not zero with either pool. Max pooling makes the gradient smaller instead: its L1 norm is "
-        f"{low['l1'][0]:.0f} to {low['l1'][1]:.0f} against {high['l1'][0]:.0f} to {high['l1'][1]:.0f}, its L2 norm "
-        f"{low['l2'][0]:.1f} to {low['l2'][1]:.1f} against {high['l2'][0]:.1f} to {high['l2'][1]:.1f} "
-        f"({found['seed'].nunique()} seeds).",
+        f"After {attacked.SHOWN.epochs} epochs at least {floor(found['density'].min())} % of the gradient's entries "
+        "at the input, where an attack acts, are not zero with either pool. Max pooling makes the gradient smaller "
+        f"instead: its L1 norm is {low['l1'][0]:.0f} to {low['l1'][1]:.0f} against {high['l1'][0]:.0f} to "
+        f"{high['l1'][1]:.0f}, its L2 norm {low['l2'][0]:.1f} to {low['l2'][1]:.1f} against {high['l2'][0]:.1f} to "
+        f"{high['l2'][1]:.1f} ({found['seed'].nunique()} seeds).",
         found["density"].min() > 0.998 and all(low[k][1] < high[k][0] for k in low),
+    )
+
+
+def other_networks(found: pd.DataFrame) -> Finding:
+    """With ReLU in place of spikes max pooling's input gradient is the larger one. `found`: `densities.frame`.
+
+    By L2 norm, of trained networks in eval mode; a cell has both pools.
+    """
+    at = found[(found["place"] == "input") & (found["mode"] == "eval") & (found["state"] == "trained")]
+    at = at[(at["dataset"] == attacked.SHOWN.dataset) & (at["variant"] == "") & at["pool"].isin(PAIR)]
+    cell = ["label", "width", "train_images", "epochs", "pool"]
+    norms = at.groupby(cell)["norm"].mean().unstack().dropna().reset_index()
+    times = (norms[PAIR[0]] / norms[PAIR[1]]).groupby(norms["label"])
+    low, high = times.min(), times.max()
+    shown, relu = attacked.SHOWN.label, low.index.str.contains("ReLU")
+    rest = [k for k in low.index[~relu] if k != shown]
+    if shown not in low.index or not relu.any() or not rest:
+        raise lacking("sparsity")
+    each = ", ".join(f"{low[k]:.2f} in {k}" for k in rest)
+    return Finding(
+        f"Of every width and length recorded, max pooling's gradient at the input is smaller in {shown}, "
+        f"{low[shown]:.2f} to {high[shown]:.2f} times as large as average pooling's (L2 norm). In other networks it "
+        f"need not be ({each}, one seed), and with ReLU in place of spikes it is {low[relu].min():.1f} to "
+        f"{high[relu].max():.1f} times as large ({relu.sum()} networks, one seed).",
+        high[shown] < 1 and low[relu].min() > 1.2 and max(low[k] for k in rest) > 1,
     )
 
 

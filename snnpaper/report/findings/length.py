@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import pandas as pd
 
 from ... import ledger
@@ -15,7 +13,7 @@ from ..attacks.tables import SHOWN
 from ..comparison import scoped
 from ..design.matrix import DENSE, TRAINED
 from ..standing import EPS, OWN, WITH_ASSG, WORST, Difference, between, difference
-from ..tables import FIVE_SEEDS, PAIR, interval_text, seeds_text
+from ..tables import FIVE_SEEDS, PAIR, interval_text, listed, seeds_text
 from . import Finding
 from .pools import five, lacking, lead
 
@@ -34,8 +32,8 @@ def longer(acc: pd.DataFrame) -> Finding:
     leads = {e: (lead(here, "clean", shown=SHOWN.but(epochs=e)), _published(here, e)) for e in parts}
     clean, hit = ([100 * pair[k]["difference"] for pair in leads.values()] for k in (0, 1))
     return Finding(
-        f"Trained for {_listed(parts)} epochs, max pooling leads by {_listed(f'{v:.1f}' for v in clean)} points on "
-        f"clean images and by {_listed(f'{v:.1f}' for v in hit)} under the published attack at 8/255 (the same "
+        f"Trained for {listed(parts)} epochs, max pooling leads by {listed(f'{v:.1f}' for v in clean)} points on "
+        f"clean images and by {listed(f'{v:.1f}' for v in hit)} under the published attack at 8/255 (the same "
         f"{seeds_text(len(seeds))} at each length).",
         clean[-1] > clean[0] and hit == sorted(hit) and hit[-1] > hit[0],
     )
@@ -50,19 +48,14 @@ def again(acc: pd.DataFrame, epochs: int = scoped.SCALES[1].epochs) -> Finding:
     each, on_clean = ([100 * v for v in d["by_seed"].values()] for d in (hit, clean))
     return Finding(
         f"After {epochs} epochs, of which {hit['seeds']} seeds are recorded, max pooling leads by "
-        f"{_listed(f'{v:.1f}' for v in each)} points under the published attack and by "
-        f"{_listed(f'{v:.1f}' for v in on_clean)} on clean images, seed by seed.",
+        f"{listed(f'{v:.1f}' for v in each)} points under the published attack and by "
+        f"{listed(f'{v:.1f}' for v in on_clean)} on clean images, seed by seed.",
         min(each) > 0,
     )
 
 
 def _published(acc: pd.DataFrame, epochs: int) -> pd.Series:
     return lead(acc, "spike", TRAIN, shown=SHOWN.but(epochs=epochs))
-
-
-def _listed(values: Iterable) -> str:
-    *most, last = map(str, values)
-    return f"{', '.join(most)} and {last}"
 
 
 def stands(stand: pd.DataFrame) -> Finding:
@@ -120,7 +113,15 @@ def hidden(stand: pd.DataFrame, epochs: int) -> Finding:
 
 def points(d: Difference) -> str:
     """A difference seed by seed: "11.8, 11.7 and -4.7"."""
-    return _listed(f"{100 * v:.1f}" for v in d.by_seed.values())
+    return listed(f"{100 * v:.1f}" for v in d.by_seed.values())
+
+
+def whole(stand: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `stand` of both pools and of max pooling trained through average pooling's gradient, in the seeds
+    that have all three."""
+    found = stand[stand["training"].isin({*TRAINED, *DENSE})]
+    seeds = found.groupby("seed")["training"].nunique()
+    return found[found["seed"].isin(seeds.index[seeds == len({*TRAINED, *DENSE})])]
 
 
 def through(stand: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
@@ -152,8 +153,8 @@ def thinner(found: pd.DataFrame) -> Finding:
         raise lacking("sparsity")
     one, other = (zeros[pool].mean() for pool in PAIR)
     return Finding(
-        f"The longer the training, the more of max pooling's gradient at the input is zero: after {_listed(one.index)} "
-        f"epochs {_listed(f'{v:.1f}' for v in one)} % of its entries; of average pooling's at most {other.max():.1f} % "
+        f"The longer the training, the more of max pooling's gradient at the input is zero: after {listed(one.index)} "
+        f"epochs {listed(f'{v:.1f}' for v in one)} % of its entries; of average pooling's at most {other.max():.1f} % "
         f"({seeds_text(len(zeros))}).",
         bool(one.is_monotonic_increasing and one.iloc[-1] > 2 * one.iloc[0] and one.iloc[-1] > other.max() + 0.5),
     )

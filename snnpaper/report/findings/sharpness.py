@@ -6,7 +6,7 @@ import pandas as pd
 
 from ..sharpness.matrix import choice
 from ..standing import EPS, OWN, WORST, Difference, between, difference
-from ..tables import PAIR, seeds_text
+from ..tables import PAIR, interval_text, seeds_text
 from . import Finding
 from .pools import lacking
 
@@ -25,16 +25,17 @@ def _there(*found: Difference | None) -> list[Difference]:
 
 
 def overstated(stand: pd.DataFrame) -> Finding:
-    """The network's own surrogate overstates what stands, more so where it is sharp; from `standing.standing`."""
-    lost = {a: _there(*(between(stand, _named(p, a), OWN, WORST) for p in PAIR)) for a in (USUAL, SHARP)}
-    text = {a: " and ".join(f"{100 * d.mean:.1f} ± {100 * d.half:.1f}" for d in found) for a, found in lost.items()}
+    """The network's own surrogate overstates what stands, least at the usual sharpness; from `standing.standing`."""
+    lost = {a: _there(*(between(stand, _named(p, a), OWN, WORST) for p in PAIR)) for a in (BLUNT, USUAL, SHARP)}
+    text = {a: " and ".join(interval_text(d.mean, d.half) for d in found) for a, found in lost.items()}
     seeds = min(d.seeds for found in lost.values() for d in found)
     return Finding(
         f"An attacker who takes the worst of five sharpnesses leaves fewer images standing at {EPS}/255 than one who "
         f"keeps the network's own, in points ({' and '.join(PAIR)} pooling): by {text[USUAL]} where the network was "
-        f"trained at α = {USUAL:g}, by {text[SHARP]} at α = {SHARP:g} ({seeds_text(seeds)} a pool).",
+        f"trained at the usual α = {USUAL:g}, by {text[SHARP]} at the sharper {SHARP:g} and {text[BLUNT]} at the "
+        f"blunter {BLUNT:g} ({seeds_text(seeds)} a pool).",
         all(d.above for found in lost.values() for d in found)
-        and all(sharp.mean > usual.mean for sharp, usual in zip(lost[SHARP], lost[USUAL], strict=True)),
+        and all(far.mean > usual.mean for a in (BLUNT, SHARP) for far, usual in zip(lost[a], lost[USUAL], strict=True)),
     )
 
 

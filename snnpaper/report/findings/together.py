@@ -13,7 +13,7 @@ from ..attacks.stronger import TOLERANCE
 from ..comparison import scoped
 from ..design.matrix import DENSE, TRAINED
 from ..standing import EPS, influence
-from ..tables import PAIR, Pair, interval_text, seeds_text
+from ..tables import PAIR, Pair, interval_text, listed, seeds_text
 from . import Finding
 from .pools import lacking
 
@@ -30,8 +30,7 @@ def by_seed(rows: pd.DataFrame) -> str:
     """Max minus average pooling in points under all attacks together at EPS in spike space, seed by seed."""
     here = rows[(rows["attack"] == attacked.WORST) & (rows["space"] == "spike") & (rows["eps"] == EPS)]
     one, other = (here[here["pool"] == pool].set_index("seed")["accuracy"] for pool in PAIR)
-    *most, last = [f"{100 * v:.1f}" for v in (one - other).dropna().sort_index()]
-    return " and ".join([", ".join(most), last] if most else [last])
+    return listed(f"{100 * v:.1f}" for v in (one - other).dropna().sort_index())
 
 
 def leads(rows: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
