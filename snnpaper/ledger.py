@@ -101,7 +101,7 @@ def told(record: dict[str, Any]) -> str:
     Raises ValueError or TypeError for what JSON has not.
     """
     text = json.dumps(record, indent=1, allow_nan=False) + "\n"
-    return re.sub(r"[\[{][^\[\]{}]*[\]}]", lambda inner: re.sub(r"\n\s*", " ", inner.group()), text)
+    return re.sub(r"[\[{][^\[\]{}]*[\]}]", lambda inner: re.sub(r"\n\s*", "", inner.group()), text)
 
 
 def put(target: Path, text: str) -> None:
