@@ -14,7 +14,7 @@
 #
 # The paper's claim: max pooling makes gradients sparse and networks robust, and costs accuracy.
 #
-# ## The answer: a stronger attack puts max pooling's lead after short training in doubt; longer training brings a lead, by its sparse gradient (few seeds)
+# ## The answer: a stronger attack puts max pooling's lead after short training in doubt; longer training brings a lead, owed to the gradient in training (few seeds)
 
 # %% tags=["remove-input"]
 from IPython.display import HTML

@@ -136,7 +136,7 @@ def test_what_had_no_time_is_not_judged():
     assert _noise_alone([row("random", 9, none), row("gradient", 4)]) is None
 
     curve = "a larger radius helps"
-    cut = replace(GOOD, curve={0.05: 100}, left_out=["curve 0.1"])
+    cut = replace(GOOD, curve={0.05: 100}, cut=True, left_out=["curve 0.1"])
     assert {f.name: f.passed for f in findings(cut)}[curve] is None
     assert verdict(findings(cut))[0] == "unreliable"
 

@@ -26,6 +26,7 @@ SWEEP: dict[str, tuple[Named, ...]] = {
 }  # fmt: skip
 POOLS = ("max", "ties", "avg")
 SHORT = 20  # steps of the attacks that come in many variants
+STARTS = 100  # random starts of PGD from which a seed of the audit takes its own
 
 
 @dataclass(frozen=True)
@@ -145,4 +146,4 @@ def _ours(audited: Audited, strength: str, eps: float, seed: int) -> tuple[list[
 
 def _through(other: nn.Module, eps: float, seed: int) -> Find:
     """PGD by the gradients of another model of the same images."""
-    return lambda _, x, y: pgd(eps, SHORT, first=seed)(other, x, y)
+    return lambda _, x, y: pgd(eps, SHORT, first=STARTS * seed)(other, x, y)

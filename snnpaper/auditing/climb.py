@@ -13,10 +13,10 @@ from torch import Tensor
 
 from ..attacks.ensemble import Stage, predictions
 from .audited import Audited
-from .backwards import SHORT
+from .backwards import SHORT, STARTS
 from .evidence import along, far, slack, trace
 from .kept import Kept, OutOfTime
-from .ladder import CHUNK, STARTS, pgd_of
+from .ladder import CHUNK, pgd_of
 
 LARGEST = 0.5  # the radius at which grey is reached from everywhere: the curve goes no further
 
@@ -144,6 +144,7 @@ class Climb:
         while True:
             value = self._keep("curve", f"{radius:.6g}", partial(within, partial(self._survive, x, y, radius)))
             if value is None:
+                self.evidence["cut"] = True
                 break
             curve[radius] = value
             if radius >= LARGEST or value == 0 and radius > eps:

@@ -16,12 +16,11 @@ from ..attacks.ensemble import DRAWS, Find, Stage, library, noise, pgd, pgd_sett
 from ..attacks.sapgd import sapgd
 from ..attacks.settings import Settings
 from .audited import Audited
-from .backwards import SHORT, Choice
+from .backwards import SHORT, STARTS, Choice
 
 PROTOCOL = "snnpaper-audit 2"
 CHUNK = 50  # images at once
 TARGETS = 9  # other classes that a targeted attack tries, as AutoAttack does
-STARTS = 100  # random starts of PGD from which a seed of the audit takes its own
 
 
 @dataclass(frozen=True)

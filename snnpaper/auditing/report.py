@@ -112,8 +112,8 @@ def assemble(
         standing={r.stage.settings.algorithm: int((r.seen & ~r.fooled).sum()) for r in climb.rows
                   if r.stage.whole and (r.seen == clean).all()},
         noise_alone=_noise_alone(climb.rows), square=_square(climb.rows), trace=evidence.get("trace"),
-        along=evidence.get("along"), far=evidence.get("far"), curve=evidence["curve"], better=evidence["better"],
-        moved=_moved(climb), varied=evidence["better"] is not None,
+        along=evidence.get("along"), far=evidence.get("far"), curve=evidence["curve"], cut="cut" in evidence,
+        better=evidence["better"], moved=_moved(climb), varied=evidence["better"] is not None,
     )  # fmt: skip
     checks = findings(measured)
     word, why = verdict(checks)

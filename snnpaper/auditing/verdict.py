@@ -52,6 +52,7 @@ class Measured:
     along: tuple[float, float, float] | None = None
     far: int | None = None
     curve: dict[float, int] = field(default_factory=dict)
+    cut: bool = False  # whether there was no time for the curve's larger radii
     better: tuple[str, int] | None = None  # the backward pass that fooled most beyond the own, and how many more
     moved: tuple[int, int] | None = None  # fooled by twice the budget, of so many
     varied: bool | None = None  # whether other backward passes were tried
@@ -67,8 +68,7 @@ def findings(m: Measured) -> list[Finding]:
     half = next((r for r, left in sorted(m.curve.items()) if left <= m.n / 2), None)
     radii, curve = sorted(m.curve), [left for _, left in sorted(m.curve.items())]
     chance = m.n / m.classes + few
-    cut = any(name.startswith("curve ") for name in m.left_out)  # its last radius is not the largest
-    falls = None if m.far is None or cut or not curve else curve[-1] <= chance and all(
+    falls = None if m.far is None or m.cut or not curve else curve[-1] <= chance and all(
         b <= a + few for a, b in zip(curve, curve[1:], strict=False))  # fmt: skip
     shown = "; ".join(f"{_radius(r)}: {left}" for r, left in zip(radii, curve, strict=True))
     move = max(1, int(MOVE * m.images))

@@ -133,9 +133,9 @@ def through(stand: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
     word = f"too few for a verdict by {rule}" if worst.seeds < FIVE_SEEDS else rule
     return Finding(
         f"Trained for {epochs} epochs through average pooling's dense gradient, max pooling has no lead through the "
-        f"worst of the pool's four: {interval_text(worst.mean, worst.half)} points fewer stand than after training "
-        f"through its own sparse one, {interval_text(rest.mean, rest.half)} more than with average pooling "
-        f"({seeds_text(worst.seeds)}, {word}).",
+        f"worst of the pool's four that could be told from zero: {interval_text(rest.mean, rest.half)} points more "
+        f"stand than with average pooling, {interval_text(worst.mean, worst.half)} fewer than after training through "
+        f"its own sparse one ({seeds_text(worst.seeds)}, {word}).",
         worst.above and rest.zero,
     )
 
