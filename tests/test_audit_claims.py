@@ -1,5 +1,6 @@
 """What an audit says of itself: nothing left behind, kept parts of this model only, no verdict on what was not done."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from snnpaper.attacks.settings import Settings
 from snnpaper.auditing import backwards, ladder
 from snnpaper.auditing.audited import Audited, Called, How
 from snnpaper.auditing.climb import Climb, Row
+from snnpaper.auditing.kept import OutOfTime
 from snnpaper.auditing.report import _noise_alone
 from snnpaper.auditing.verdict import Measured, findings, verdict
 from snnpaper.config import Run
@@ -148,12 +150,22 @@ def test_what_had_no_time_is_not_judged():
     assert climb._best()[0] == climb.evidence["better"][0] == climb.rows[0].stage.settings.name
 
 
+def test_a_curve_without_time_says_so():
+    def no_time(group, part, work):
+        raise OutOfTime(part)
+
+    climb = object.__new__(Climb)
+    climb.clean, climb.x, climb.y, climb.eps, climb.audited = torch.ones(N, dtype=torch.bool), X, Y, 0.1, None
+    climb.kept, climb.left_out, climb.evidence = no_time, [], {}
+    climb._evidence(("", nullcontext))
+    assert climb.evidence["cut"] and climb.evidence["curve"] == {} and "curve 0.05" in climb.left_out
+
+
 def test_reliable_says_what_is_to_be_known_and_a_large_radius_must_leave_chance():
     assert verdict(findings(GOOD)) == ("reliable", ["every check that could be made passed"])
     word, (why,) = verdict(findings(replace(GOOD, forgets=False)))
     assert word == "reliable" and why.endswith("to be known: nothing is remembered")
-    most = max(GOOD.curve)
-    stuck = replace(GOOD, curve=GOOD.curve | {most: GOOD.n // 2})
+    stuck = replace(GOOD, curve={r: GOOD.n // 2 for r in GOOD.curve})  # never rises, and never reaches chance
     assert verdict(findings(stuck))[0] == "obfuscated"
 
 
