@@ -183,6 +183,17 @@ def test_after_fifteen_epochs_the_seeds_differ_until_another_surrogate_is_tried(
     assert not length.hidden(swapped, 15).holds
 
 
+def test_a_comparison_of_three_trainings_is_of_the_seeds_that_have_all():
+    stand = standing.standing(matrix.attacks(answer.AGAIN))
+    found = length.whole(stand)
+    assert (
+        set(found["training"]) == {"max", "max/avg", "avg"} and found.groupby("seed")["training"].nunique().eq(3).all()
+    )
+    lost = sorted(set(found["seed"]))[0]
+    less = stand[(stand["seed"] != lost) | (stand["training"] != "max/avg")]
+    assert set(length.whole(less)["seed"]) == set(found["seed"]) - {lost}
+
+
 def test_zeros_must_grow_with_the_training():
     found = densities.frame()
     assert length.thinner(found).holds
