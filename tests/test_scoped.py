@@ -37,7 +37,7 @@ def test_only_the_named_scale_is_judged():
     shown = scoped.judged(found).set_index("quantity")
     assert shown.loc[scoped.PUBLISHED, ["ours", "verdict"]].to_list() == ["+2 ± 1 points", "held"]
     assert (shown.drop(scoped.PUBLISHED)["verdict"] == "no verdict: 0 of 5 seeds").all()
-    assert "max pooling is more robust: published attack, 8/255 held (+2 ± 1 points)." in scoped.sentence(
+    assert "Max pooling is more robust – published attack, 8/255 (+2 ± 1 points): held." in scoped.sentence(
         scoped.judged(found)
     )
     assert "No verdict yet: the same attack, eval mode (0 of 5 seeds); " in scoped.sentence(scoped.judged(found))

@@ -216,7 +216,8 @@ def sentence(verdicts: pd.DataFrame, scale: Run = JUDGED) -> str:
         return f"No direction of the paper has a scoped verdict yet ({where}): {lacks}."
     said = []
     for claim, part in decided.groupby("claim", sort=False):
-        said.append(f"{claim}: " + "; ".join(f"{r.quantity} {r.verdict} ({r.ours})" for r in part.itertuples()))
+        each = "; ".join(f"{r.quantity} ({r.ours}): {r.verdict}" for r in part.itertuples())
+        said.append(f"{claim[0].upper()}{claim[1:]} – {each}")
     open_ = verdicts[~verdicts.index.isin(decided.index)]
     rest = "; ".join(f"{r.quantity} ({r.verdict.removeprefix('no verdict: ')})" for r in open_.itertuples())
     return f"Scoped verdicts ({where}, five seeds). {'. '.join(said)}." + (f" No verdict yet: {rest}." if rest else "")

@@ -171,7 +171,8 @@ def _shown() -> dict[str, str]:
 
 def figure(found: pd.DataFrame) -> Figure:
     """`networks`: what stands in the worst case over density at the pool, and over clean accuracy. A mark a network."""
-    drawn, (left, right) = panels(1, 2, (7.5, 3.2), sharey=True)
+    # apart, so that the last number of one axis and the first of the next are not read as one
+    drawn, (left, right) = panels(1, 2, (7.5, 3.2), sharey=True, gridspec_kw={"wspace": 0.1})
     for pool in pools.ordered(found["pool"]):
         part, style = found[found["pool"] == pool], pool_style(pool) | {"ls": "", "ms": 6}
         left.plot(100 * part["density"], 100 * part[WORST].astype(float), **style)
