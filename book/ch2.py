@@ -21,8 +21,8 @@
 #
 # **The finding.** None of them says that a sparse gradient makes a network robust. 4.1 bounds a ratio in which robustness
 # cancels: of two linear networks the one with 1 non-zero entry of 100 can be pushed twice as far as the dense one. The bound
-# is exact for the linearised network on a symmetric ball; in the clamped ball of the published code $3k$ must read $3k+1$, which
-# is wrong in principle and of no consequence (below). Of the network itself it says nothing at small radii, where most images
+# is exact for the linearised network on a symmetric ball; in the clamped ball of the published code $3k$ is too small and must
+# read $3k+1$, which changes nothing that is measured (below). Of the network itself it says nothing at small radii, where most images
 # have no ratio at all. A theorem in the place of 4.2 and 4.3 is exact and needs no assumption. 4.4 is true under two
 # interpretations that are one inequality, false under the others we could think of, and empty for the networks at hand: its
 # right side exceeds 1. **The verdicts on 4.2 to 4.4 are on our interpretation**, since the paper's text of these we have not seen.
@@ -222,8 +222,8 @@ assert effective <= ratio.l0(spiky)
 #
 # For $k = 1$ a pixel at distance $\epsilon/2$ from black reaches $3k+1$; in general $k$ entries with gradients of one size do, each at
 # distance $\epsilon\,\frac{3k-1}{3k+1}$ from black (step 3). How much does the 1 matter? A coded CIFAR image has $k$ up to 30,720, so it
-# changes the bound by one part in ninety thousand. The theorem is false as stated, and nothing measured depends on it. A binary code cannot quite: with $n$ entries that raise
-# and $k-n$ that lower, minimising step 2 over $B$ leaves $12n\,(3(k-n)+1)/(3k+1)$, largest at the whole $n$ next to
+# changes the bound by one part in ninety thousand. The theorem is false as stated, and nothing measured depends on it. A binary
+# code does not quite reach $3k+1$: with $n$ entries that raise and $k-n$ that lower, minimising step 2 over $B$ leaves $12n\,(3(k-n)+1)/(3k+1)$, largest at the whole $n$ next to
 # $(3k+1)/6$. If instead the noise is drawn two-sided and *then* clamped, each entry has mean $\epsilon/4$ and variance
 # $5\epsilon^2/48$, and the same two steps give $4.8 \le$ ratio $\le 2.4k+4$ **(ours)**.
 
@@ -725,8 +725,9 @@ table(tables.counterexamples("4.4"))
 # \text{row density of the gradient} \;\le\; \frac{T\,r\,\gamma}{\kappa},
 # $$
 #
-# and the left side never exceeds 1. The theorem is **vacuous** unless $\gamma < \kappa/(Tr)$. Phase coding at $T=10$ has about
-# half of the inputs active at each step: with dense rows it needs an input gradient below 20 % dense.
+# and the left side never exceeds 1. The theorem is **vacuous** unless $\gamma < \kappa/(Tr)$. Phase coding at $T=10$ has up to
+# about half of the inputs active at its busiest step, which is the one that counts: with dense rows it needs an input gradient below
+# 20 % dense.
 
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-vacuous", "caption": "Where Theorem 4.4 says something: boundaries for three row densities, with recorded networks (left); both sides for the rows of conv1 in recorded networks (right)."}, "image": {"alt": "Left: three falling lines; the networks lie at the top right, above all of them. Right: the networks lie to the right of the dashed line at 1."}}
 kernel_inputs = 7 * 7 * 3

@@ -330,7 +330,7 @@ HTML(page.under(figure, "ch4-natural", page.origin(behind)))
 # %%
 start = rows[(rows["state"] == "untrained") & (rows["pool"] == "avg")].set_index("setting")["conv1_mean"]
 print("untrained, average pooling, density at conv1 out (%):")
-print((100 * start).round(1).to_string())
+print((100 * start).round(1).rename_axis(None).to_string())
 densest = gradients.natural(start)
 
 # %% [markdown]
@@ -384,7 +384,8 @@ HTML(page.under(figure, "ch4-temporal", page.origin(behind)))
 # %%
 start = rows[(rows["state"] == "untrained") & (rows["pool"] == "max")].set_index("setting")[["sn1_mean", "conv1_mean"]]
 print("untrained, max pooling, density (%):")
-print((100 * start).round(1).rename(columns={"sn1_mean": "pool in", "conv1_mean": "conv1 out"}).to_string())
+named = {"sn1_mean": "pool in", "conv1_mean": "conv1 out"}
+print((100 * start).round(1).rename(columns=named).rename_axis(None).to_string())
 assert not start["sn1_mean"].max() > 0.25
 by_T = start.loc[[f"phase, T = {T}" for T in (2, 4, 10, 20)], "conv1_mean"]
 assert by_T.isna().any() or by_T.is_monotonic_increasing
@@ -410,7 +411,7 @@ behind = found[found["run"].isin({*pairs["run"], *pairs["run without"]}) & (foun
 rows = densities.ablation("decay", found)
 absent = rows.loc[rows["seeds"] == 0].reindex(columns=["setting", "pool", "state", "command", "cost"])
 below = page.folded(absent, "missing in the small network of this section, with command and cost")
-HTML(page.table(decay.rows(pairs), (page.origin(behind) if len(behind) else "") + below, group=["network"]))
+HTML(page.table(decay.rows(pairs), page.origin(behind) + below, group=["network"]))
 
 # %% tags=["remove-input"]
 HTML(tables.bullets(decay.sentences(pairs)))
@@ -452,7 +453,7 @@ HTML(page.under(figure, "ch4-chain", page.origin(linked)))
 
 # %%
 lines = []
-for _, part in linked.groupby([k for k in tables.CELL if k != "pool"], sort=False):
+for _, part in linked.groupby(tables.COMMON, sort=False):
     gaps = {what: 100 * tables.by_seed(part, what) for what in ("input", "weights")}
     if seeds := len(gaps["input"]):
         over = {what: over_seeds(gap) for what, gap in gaps.items()}
@@ -468,8 +469,8 @@ HTML(tables.bullets(lines))
 # The gradient by conv1's weights is dense whatever the input's is: its kernel is shared by all positions, so one
 # live position is enough, as [](theorems) says of Theorem 4.4. What zeros there are among live weights lie in the
 # last stages, far from the pool, where neurons have fallen silent. The lines above give max minus average pooling in points
-# of density, over the number of seeds in brackets: did few non-zeros in one gradient mean few in the other, both numbers
-# of a line would have the same sign. What weight decay has to do with it stands [above](trail-decay).
+# of density, over the number of seeds in brackets. If few non-zeros in one gradient meant few in the other, both numbers of a
+# line would have the same sign; in most lines they have not. What weight decay has to do with it stands [above](trail-decay).
 #
 # (trail-heatmaps)=
 # ## What an attacker sees
@@ -557,8 +558,6 @@ print(f"Of these {networks.sum()}, {small} are below the paper's scale: what res
 HTML(findings.say(gradients.smaller(), gradients.concentrated(), densest))
 
 # %% [markdown]
-# How far this reaches is said in the line above the summary; the rules are in [](ch-rules).
-#
 # ## Exercises
 #
 # **1.** A 3×3 max pool with stride 2 and padding 1 on an even number of positions a side: why can at most a quarter of its

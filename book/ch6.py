@@ -13,13 +13,13 @@
 # (ch-obfuscation)=
 # # 6 · Robust, or obfuscated?
 #
-# **The finding.** After four epochs of training, what looks like robustness in pixel space is the attack's failure: the smallest
-# step an image can make undoes the networks of both pools once the attacker does not follow a BPDA surrogate's gradient. In spike
-# space, under PGD-20, half of the correctly classified images survive steps of about two grey levels, and five seeds cannot tell
-# the pools apart; all attacks together leave less than half of what this one leaves, and a still stronger attacker takes some of
-# that. After fifteen and thirty epochs max pooling leads in spike space under all attacks together
-# ([](obfuscation-longer)); under random noise, which follows no gradient, it cannot be told apart in three seeds. With numbers,
-# each checked by this page against the records:
+# **The finding.** After four epochs of training, what looks like robustness in pixel space is the attack's failure: the paper's own
+# kind of BPDA surrogate misleads it, and a search over grey levels undoes the networks of both pools by the smallest step an
+# image can make. In spike space, under PGD-20, half of the correctly classified images survive steps of about two grey levels,
+# and five seeds cannot tell the pools apart; all attacks together leave less than half of what this one leaves at 4/255 (one
+# seed), and a still stronger attacker takes some of that. After fifteen and thirty epochs max pooling leads in spike space under
+# all attacks together ([](obfuscation-longer)), at radii where the checks below call PGD through a network's own gradient
+# unreliable. With numbers, each checked by this page against the records:
 
 # %% tags=["hide-input"]
 from IPython.display import HTML, display
@@ -78,6 +78,7 @@ from snnpaper.report.attacks import (
     protocol_tables,
     stronger,
 )
+from snnpaper.report.attacks.stronger import TOLERANCE
 from snnpaper.report.comparison import scoped
 from snnpaper.report.tables import accuracies, bullets
 from snnpaper.train import train
@@ -438,7 +439,7 @@ print(f"networks judged again: {judged}" if judged else "no records, or no CIFAR
 # %% tags=["hide-input"]
 outside = tables.outsider()
 lowered = outside["lowered by (points)"].max() if len(outside) else float("nan")
-print(f"largest change by the outsider: {lowered:.1f} points; the claim is at most 0.5")
+print(f"largest change by the outsider: {lowered:.1f} points; allowed were {TOLERANCE:g}")
 parts = {s: outside[outside["space"] == s].drop(columns="space") for s in ("pixel", "spike")}
 HTML("".join(f"<p>{space} space</p>{tables.shown(part, 'attacks')}" for space, part in parts.items()))
 
@@ -447,12 +448,13 @@ HTML("".join(f"<p>{space} space</p>{tables.shown(part, 'attacks')}" for space, p
 #
 # What the battery left is attacked again, by more of everything: ASSG at several sharpnesses, a gradient mixed over
 # surrogates at each step, the margin loss with momentum through the gradient of every pool, a longer level search, and APGD
-# and Square with more steps and queries. Then once more with twice the budget: if that still lowers it, the worst case was not
-# the worst.
+# and Square with more steps and queries. Then once more with twice the budget. Both still lower it: the worst cases of this page
+# are upper bounds, and that the outsider found nothing in the few images left to it does not make them the last word.
 
 # %% tags=["hide-input"]
 tried = {like.epochs: stronger.left(like) for like in (tables.SHOWN, scoped.JUDGED)}
-assert all((stronger.lowered(again)["stronger"] > 0).any() for again in tried.values())
+lower = [stronger.lowered(again)[["stronger", "doubling"]].max() for again in tried.values()]
+assert all((most > TOLERANCE).all() for most in lower) and not lowered > TOLERANCE
 HTML(
     "".join(
         f"<p>After {epochs} epochs:</p>{page.table(stronger.shown(again), page.origin(again), group=['space'])}"

@@ -42,7 +42,9 @@
 # With `steps=` each image is repeated and the outputs are averaged. State is reset between calls; another surrogate is
 # put into every spiking layer for the sweep, the mixed surrogate and ASSG, and another gradient through every pool.
 # The command `snnpaper audit mypackage.mymodule:make --weights w.safetensors --data images.npz --eps 8/255` does the
-# same with weights from a file. Both go on where they were stopped, as long as the folder stays.
+# same from files: `make` is a function that returns the model, `images.npz` holds `images` and `labels`. It begins no attack
+# after 10 minutes, where the call has all the time it takes, unless `--budget-minutes` says more. Both go on where they
+# were stopped, as long as the folder stays. Outside the project's own environment: `pip install '.[audit]'`.
 
 # %%
 import pandas as pd
@@ -160,6 +162,10 @@ if data.available("cifar10"):
     print(*(f"{a['name']}: fooled {a['fooled']} of {a['attacked']}" for a in recorded["attacks"]), sep="\n")
 else:
     print("CIFAR-10 is not on this machine: python -m snnpaper fetch cifar10")
+
+# %% [markdown]
+# This verdict is on the worst case over all these attacks. [](ch-obfuscation) judges PGD through one surrogate alone, on the same
+# network, and there calls it unreliable or obfuscated: the images that it left standing are taken here by the others.
 
 # %% tags=["hide-input", "nbval-ignore-output"]
 cases = (

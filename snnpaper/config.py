@@ -247,15 +247,13 @@ def check_device(device: str) -> None:
         raise ValueError(f"device is {device!r}; allowed on this machine: {', '.join(devices)}")
 
 
-def add_arguments(parser: argparse.ArgumentParser, leave_out: tuple[str, ...] = ()) -> None:
-    """An option for every field of Run but those left out; absent means None, "as the profile says".
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """An option for every field of Run; absent means None, "as the profile says".
 
     A name of several words is taken with _ and with -.
     """
     group = parser.add_argument_group("the run; what is not given is as --profile says")
     for f in fields(Run):
-        if f.name in leave_out:
-            continue
         names = dict.fromkeys([f"--{f.name}", f"--{f.name.replace('_', '-')}"])
         kind = _flag if isinstance(f.default, bool) else type(f.default)
         group.add_argument(*names, dest=f.name, type=kind, metavar="VALUE", help=_help(f.name, f.default))

@@ -83,7 +83,7 @@ def test_the_order_of_the_pools_under_relu_is_read_off_the_records(acc):
     assert pools.reversed_by_relu(acc).holds
     swapped = acc.assign(pool=acc["pool"].replace({"max": "avg", "avg": "max"}))
     assert not pools.reversed_by_relu(swapped).holds
-    assert not pools.clean(swapped).holds
+    assert not pools.clean(swapped, answer.AGAIN.epochs).holds
 
 
 def test_the_radius_half_survive_is_interpolated_and_ignores_clean_accuracy():

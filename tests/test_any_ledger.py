@@ -29,7 +29,7 @@ def first_error(name: str) -> Exception | None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kinds", [(), ("train", "robustness", "sparsity")], ids=["empty", "one run"])
-@pytest.mark.parametrize("name", ["index", "ch5", "ch6", "ch7", "ch8", "ch9", "ch10", "rules", "speed"])
+@pytest.mark.parametrize("name", ["index", "ch3", "ch5", "ch6", "ch7", "ch8", "ch9", "ch10", "rules", "speed"])
 def test_a_page_says_what_its_ledger_lacks(name, kinds, tmp_path, monkeypatch):
     for kind in kinds:
         (tmp_path / "results" / kind).mkdir(parents=True)

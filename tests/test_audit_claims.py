@@ -23,9 +23,9 @@ from snnpaper.nets.coded import CodedNet
 
 X, Y = data()
 GOOD = Measured(
-    images=120, n=100, classes=10, eps=0.03, random=False, alone=True, forgets=True, line="", unchanged=True,
+    images=120, n=100, classes=10, random=False, alone=True, forgets=True, line="", unchanged=True,
     standing={"FGSM": 60, "PGD": 50}, noise_alone=0, square=(0, 40), trace={"zero": 0.0}, along=(1.0, 0.1, 0.9), far=0,
-    curve={0.015: 80, 0.03: 50, 0.06: 20, 0.5: 0}, better=("PGD-20, atan 1", 0), moved=(0, 40), varied=True,
+    curve={0.015: 80, 0.03: 50, 0.06: 20, 0.5: 0}, better=("PGD-20, atan 1", 0), moved=(0, 40),
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from snnpaper.attacks.bits import flips_needed
 from snnpaper.attacks.gradients import POOLS, Backward, backward
-from snnpaper.attacks.levels import best_levels, level_search
+from snnpaper.attacks.levels import best_levels, level_search, on_pixels
 from snnpaper.attacks.sapgd import sapgd, step_sizes
 from snnpaper.config import Run
 from snnpaper.measure import TABLE
@@ -173,6 +173,14 @@ def test_level_search_stays_on_the_grid_and_in_the_ball(coded):
     assert found.dtype == torch.uint8 and 0 < (found.int() - x.int()).abs().max() <= 2
     with pytest.raises(ValueError, match="allowed: phase"):
         level_search(CodedNet(coded.net, "rate", 10, 10), x, y, 2)
+
+
+def test_level_search_on_pixels_moves_no_more_whole_levels_than_the_radius_holds(coded):
+    grey = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(5))
+    x, y = grey / 255, coded.threat("pixel", "weighted")(grey / 255).argmax(1)
+    found = on_pixels(coded, 1.7 / 255, 4)(torch.nn.Identity(), x, y)
+    assert torch.equal(found, level_search(coded, grey, y, levels=1, steps=4) / 255)  # 2 would leave the ball
+    assert 0 < (found - x).abs().max() <= 1.7 / 255
 
 
 @pytest.mark.parametrize("bpda", ["weighted", "smoothed"])

@@ -35,16 +35,6 @@ def test_ratios_follow_the_times(record):
     assert a.loc[a["what"] == "train step", "with early exit"].isna().all()
 
 
-def test_trainings_side_by_side_are_told_by_the_slowest_of_them(record):
-    assert speed.at_once(record | {"results": {}}).empty  # a record from before this was timed
-    ways = [
-        {"processes": 1, "threads": 1, "images_per_s": [100.0]},
-        {"processes": 2, "threads": 1, "images_per_s": [90.0, 80.0]},
-    ]
-    found = speed.at_once(record | {"results": {"processes": ways}})
-    assert list(found["of each"]) == [100, 80] and list(found["of all"]) == [100, 170]
-
-
 def test_every_axis_of_the_cost_figure_has_its_points(record):
     points = speed.costs(record)
     assert points.groupby("axis").size().to_dict() == {"T": 4, "arch": 3, "batch_size": 4, "size": 3, "width": 3}

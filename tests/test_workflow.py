@@ -30,12 +30,12 @@ def test_it_lints(tmp_path):
 
 @pytest.mark.slow
 @needs_snakemake
-@pytest.mark.parametrize("profile", ["local", "slurm"])
-def test_each_profile_plans_every_missing_cell(tmp_path, profile):
+@pytest.mark.parametrize(("profile", "block"), [("local", "between max and average"), ("slurm", "width 16")])
+def test_each_profile_plans_every_missing_cell(tmp_path, profile, block):
     done = snakemake(tmp_path, "--profile", ROOT / "workflow" / "profiles" / profile, "--dry-run", "--quiet", "rules",
-                     "--config", "block=width 16")  # fmt: skip
+                     "--config", f"block={block}")  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    planned = [c for c in cells() if "width 16" in c.block]
+    planned = [c for c in cells() if block in c.block]
     assert f"cell {len(planned):8}".split() in [line.split() for line in (done.stdout + done.stderr).splitlines()]
 
 

@@ -7,9 +7,12 @@ itself is used, and nothing smooth in its place. What BPDA must guess, this atta
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..nets.coded import CodedNet
 from ..nets.coding import bpda_slope
@@ -46,6 +49,21 @@ def level_search(
     for i in torch.arange(len(x), device=x.device).split(batch_size):
         found[i] = _batch(coded, x[i], y[i], table, levels, steps, share, decay, bpda, generator)
     return found
+
+
+def on_pixels(coded: CodedNet, eps: float, steps: int, seed: int = 0) -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
+    """`level_search` as an attack(model, x, y) on images x [N,C,H,W] in [0, 1], of as many whole levels as eps holds.
+
+    The model it is handed is not asked, since the search knows `coded`. x need not lie on the grid of levels: what it
+    finds is then cut back to the ball.
+    """
+
+    def find(_: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+        grey = (255 * x).round().to(torch.uint8)
+        found = level_search(coded, grey, y, math.floor(255 * eps + 1e-6), steps, seed=seed).float() / 255
+        return torch.min(torch.max(found, x - eps), x + eps).clamp(0, 1)
+
+    return find
 
 
 def _batch(coded, x, y, table, levels, steps, share, decay, bpda, generator) -> Tensor:

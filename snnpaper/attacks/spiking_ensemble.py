@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ..nets import pools
 from ..nets.coded import CodedNet
@@ -14,7 +13,7 @@ from ..nets.neurons import IF
 from .art import EVALUATIONS, ITERATIONS, hop_skip_jump
 from .ensemble import Stage, generic, pgd, pgd_settings, sapgd_settings
 from .gradients import POOLS, Backward, backward
-from .levels import level_search
+from .levels import on_pixels
 from .sapgd import sapgd
 from .settings import Settings
 
@@ -99,8 +98,4 @@ def _split(found: list[Stage]) -> list:
 
 
 def _levels(coded: CodedNet, eps: float, steps: int, seed: int = 0, whole: bool = False) -> Stage:
-    def find(model: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-        grey = (255 * x).round().to(torch.uint8)
-        return level_search(coded, grey, y, round(255 * eps), steps, seed=seed).float() / 255
-
-    return Stage(Settings("level search", steps=steps, iterate="any"), find, whole)
+    return Stage(Settings("level search", steps=steps, iterate="any"), on_pixels(coded, eps, steps, seed), whole)

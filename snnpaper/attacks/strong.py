@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ..nets.coded import CodedNet
 from .ensemble import Find, Stage, library, sapgd_settings, step
 from .gradients import Backward, backward
-from .levels import level_search
+from .levels import on_pixels
 from .sapgd import sapgd
 from .settings import USUAL, Settings
 from .spiking_ensemble import SURROGATES, choices
@@ -47,7 +47,7 @@ def strong(coded: CodedNet, space: str, eps: float, budget: int = 1) -> list[Sta
     if space == "pixel":
         levels = Settings("level search", steps=budget * LEVELS, iterate="any")
         for c in pools:
-            find = partial(_levels, coded, eps, budget * LEVELS, seed)
+            find = on_pixels(coded, eps, budget * LEVELS, seed)
             rows.append(Stage(replace(levels, pool_backward=c.pool), find, context=partial(backward, coded, c)))
     apgd = Settings("APGD", steps=usual, step_size=2 * eps, iterate="any")
     for loss, name in (("ce", "cross-entropy"), ("dlr", "DLR")):
@@ -120,8 +120,3 @@ def by_surrogates(
 
 def _sapgd(model: nn.Module, x: Tensor, y: Tensor, eps: float, steps: int, seed: int) -> Tensor:
     return sapgd(model, x, y, eps, steps, seed)
-
-
-def _levels(coded: CodedNet, eps: float, steps: int, seed: int, _: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    grey = (255 * x).round().to(torch.uint8)
-    return level_search(coded, grey, y, round(255 * eps), steps, seed=seed).float() / 255

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -114,8 +115,7 @@ class Audited(nn.Module):
 
 def _side(n: int) -> int:
     """The side of the smallest square that holds n values."""
-    side = int(n**0.5)
-    return side if side * side == n else side + 1
+    return math.isqrt(n - 1) + 1
 
 
 def channels(values: Any, item: torch.Size, name: str) -> Tensor | None:

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any
 from unittest.mock import patch
 
-import torch
 from torch import Tensor, nn
 
 from ..attacks.ensemble import Find, pgd
@@ -120,7 +119,7 @@ def _apart(forward: Callable[[Tensor], Tensor], back: Any, window: pools.Window,
 def _ours(audited: Audited, strength: str, eps: float, seed: int) -> tuple[list[Choice], list[str]]:
     """For a network of ours: its neurons and its pool; of a coded one also its code, and a search over grey levels."""
     from ..attacks.gradients import Backward, backward
-    from ..attacks.levels import level_search
+    from ..attacks.levels import on_pixels
     from ..attacks.spiking_ensemble import choices as known
 
     net, found = audited.model, []
@@ -134,13 +133,8 @@ def _ours(audited: Audited, strength: str, eps: float, seed: int) -> tuple[list[
     if audited.adapter.neurons:
         found.append(Choice("ASSG", context=partial(backward, net, Backward(adaptive=True))))
     if coded is not None and coded.coding != "rate":
-
-        def levels(_: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-            grey = (255 * x).round().to(torch.uint8)
-            found = level_search(coded, grey, y, int(255 * eps + 1e-6), 100, seed=seed).float() / 255
-            return torch.min(torch.max(found, x - eps), x + eps).clamp(0, 1)  # x need not lie on the grid of levels
-
-        found.append(Choice(find=levels, settings=Settings("level search", steps=100, iterate="any")))
+        how = Settings("level search", steps=100, iterate="any")
+        found.append(Choice(find=on_pixels(coded, eps, 100, seed), settings=how))
     return found, []
 
 

@@ -134,7 +134,7 @@ class Climb:
                 return work()
 
         parts: dict[str, Callable[[], Any]] = {
-            "trace": lambda: {k: v for k, v in trace(model, x, y, eps).items()},
+            "trace": lambda: trace(model, x, y, eps),
             "along": lambda: list(within(lambda: along(model, x, y, max(eps, 1 / 255)))),
             "far": lambda: int(within(lambda: far(model, x, y)).sum()),
         }

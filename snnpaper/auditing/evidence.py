@@ -21,6 +21,7 @@ from ..attacks.pgd import pgd_any_iterate
 STEPS = 20
 QUERIES = 300  # of the black-box attack, an image
 DIRECTIONS = 10  # random directions an image
+BATCH = 50  # images whose gradients are taken at a time
 FEWEST, ONE_IN = 2, 50  # images that chance may move: two, or one in fifty
 
 
@@ -163,9 +164,9 @@ def fall(loss: list[float]) -> float:
     return deepest / rise if rise > 0 else float(deepest > 0)
 
 
-def _gradient(model: nn.Module, x: Tensor, y: Tensor, batch_size: int = 50) -> tuple[Tensor, Tensor]:
+def _gradient(model: nn.Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     parts = []
-    for a, b in zip(x.split(batch_size), y.split(batch_size), strict=True):
+    for a, b in zip(x.split(BATCH), y.split(BATCH), strict=True):
         a = a.detach().requires_grad_()
         loss = F.cross_entropy(model(a), b, reduction="none")
         parts.append((torch.autograd.grad(loss.sum(), a)[0], loss.detach()))

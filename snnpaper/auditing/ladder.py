@@ -37,7 +37,7 @@ BUDGETS = {"quick": Budget(50, 1, 0, 300), "full": Budget(100, 5, 10, 1000)}
 
 
 def stages(
-    audited: Audited, eps: float, budget: Budget, choices: list[Choice], seed: int = 0
+    audited: Audited, eps: float, budget: Budget, choices: list[Choice], seed: int
 ) -> tuple[list[Stage], list[str]]:
     """All attacks on images as frames [N,C,H,W], their random numbers by `seed`, and what is left out and why.
 
@@ -47,12 +47,12 @@ def stages(
     assert audited.classes is not None
     classes, square = audited.classes, budget.queries
     left_out: list[str] = []
+    short, find = _pgd(audited, eps, SHORT, first=STARTS * seed)
     rows = [
         Stage(Settings("random noise", loss=None, queries=DRAWS), noise(eps, seed=seed), whole=True),
         Stage(Settings("FGSM", steps=1, step_size=eps, iterate="last"), library(lambda m: ta.FGSM(m, eps)), whole=True),
-        Stage(*_pgd(audited, eps, SHORT, first=STARTS * seed), whole=True),
+        Stage(short, find, whole=True),
     ]
-    short, find = _pgd(audited, eps, SHORT, first=STARTS * seed)
     adaptive, smooth = replace(sapgd_settings(eps), steps=budget.steps), _sapgd(eps, budget.steps, seed)
     for c in choices:
         named: dict[str, Any] = {"surrogate": c.surrogate, "alpha": c.alpha, "pool_backward": c.pool, "bpda": c.bpda}
@@ -77,7 +77,7 @@ def stages(
     return rows, left_out
 
 
-def twice(audited: Audited, eps: float, budget: Budget, choices: list[Choice], seed: int = 0) -> list[Stage]:
+def twice(audited: Audited, eps: float, budget: Budget, choices: list[Choice], seed: int) -> list[Stage]:
     """The strongest attacks again with twice the budget and other random numbers: what convergence is judged by."""
     assert audited.classes is not None
     rows = [*_apgd(eps, 2 * budget.steps, audited.classes, [], 2 * seed + 1)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
+from collections import Counter
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,8 @@ SHOWN = 8  # images that fell
 WORDS = {True: ("pass", "passed"), False: ("fail", "failed"), None: ("none", "not made")}
 
 
-def page(report: Report, adversarial: Tensor, x: Tensor, y: Tensor) -> str:
-    """The page of a report; adversarial and x [N,...] in [0,1], y [N], show the first images that fell."""
+def page(report: Report, adversarial: Tensor, x: Tensor) -> str:
+    """The page of a report; adversarial and x [N,...] in [0,1] show the first images that fell."""
     v = report.values
     style = resources.files(__package__).joinpath("page.css").read_text(encoding="utf-8")
     word = v["verdict"]["word"]
@@ -66,7 +67,7 @@ stand. A bar is the images that stand after the attack, of {v["clean"]["correct"
 <h2>Checks</h2>
 {_checks(v)}
 <h2>Images that fell</h2>
-{_images(v, adversarial, x, y)}
+{_images(v, adversarial, x)}
 <h2>Not tested</h2>
 <ul>{"".join(f"<li>{_text(t)}</li>" for t in v["not_tested"])}</ul>
 <h2>What was audited</h2>
@@ -107,7 +108,7 @@ def _checks(v: dict[str, Any]) -> str:
     return f'<ul class="checks">{"".join(rows)}</ul>'
 
 
-def _images(v: dict[str, Any], adversarial: Tensor, x: Tensor, y: Tensor) -> str:
+def _images(v: dict[str, Any], adversarial: Tensor, x: Tensor) -> str:
     if not v["fell"]:
         return "<p>None.</p>"
     cards = []
@@ -119,9 +120,7 @@ def _images(v: dict[str, Any], adversarial: Tensor, x: Tensor, y: Tensor) -> str
                            (("as given", clean), ("as misread", moved), ("the change, magnified", change)))  # fmt: skip
         cards.append(f"<figure>{pictures}<figcaption>image {i}: class {f['label']} read as {f['said']}, by "
                      f"{_text(f['attack'])}</figcaption></figure>")  # fmt: skip
-    by: dict[str, int] = {}
-    for f in v["fell"]:
-        by[f["attack"]] = by.get(f["attack"], 0) + 1
+    by = Counter(f["attack"] for f in v["fell"])
     counted = ", ".join(f"{n} to {_text(name)}" for name, n in by.items())
     first = f" The first {SHOWN}:" if len(v["fell"]) > SHOWN else ""
     return (

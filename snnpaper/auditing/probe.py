@@ -62,12 +62,12 @@ def _called(audited: Audited, x: Tensor, seed: int, when: str = "") -> Tensor:
     except ValueError as err:
         if "allowed:" in str(err):
             raise
-        raise _failed(audited, x, when, err) from err
+        raise _failed(audited, when, err) from err
     except Exception as err:  # whatever a stranger's forward pass may raise
-        raise _failed(audited, x, when, err) from err
+        raise _failed(audited, when, err) from err
 
 
-def _failed(audited: Audited, x: Tensor, when: str, err: Exception) -> ValueError:
+def _failed(audited: Audited, when: str, err: Exception) -> ValueError:
     text = " ".join(str(err).split())[:200]
     if when:
         return ValueError(f"the model fails on {when}: {text}. {_remembers(audited)}")

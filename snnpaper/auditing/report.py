@@ -17,12 +17,12 @@ from ..attacks.ensemble import predictions
 from ..stats import wilson
 from .audited import Audited
 from .climb import Climb, Row
-from .inputs import Given
 from .ladder import CHUNK
 from .probe import Probe
 from .verdict import Measured, findings, verdict
 
 WIDTH = 88  # characters of a line of the text
+WORDS = {True: "pass", False: "FAIL", None: "-"}
 SCHEMA = Path(__file__).with_name("schema.json")
 
 
@@ -46,12 +46,12 @@ class Report:
             raise ValueError(f"{file} is no report of an audit; allowed: a report.json") from None
         return cls(values)
 
-    def save(self, folder: str | Path, adversarial: Tensor, x: Tensor, y: Tensor) -> None:
+    def save(self, folder: str | Path, adversarial: Tensor, x: Tensor) -> None:
         """report.json and report.html; the images, as they were given and as they are misread, are for the page."""
         from .page import page
 
         text = json.dumps(self.values, indent=1, ensure_ascii=False) + "\n"
-        files.write(Path(folder) / "report.html", page(self, adversarial.cpu(), x.cpu(), y.cpu()))
+        files.write(Path(folder) / "report.html", page(self, adversarial.cpu(), x.cpu()))
         files.write(Path(folder) / "report.json", text)
 
     @property
@@ -81,10 +81,10 @@ class Report:
         )
 
     def __str__(self) -> str:
-        v, words = self.values, {True: "pass", False: "FAIL", None: "-"}
+        v = self.values
         lines = [self.headline]
         lines += [f"  {a['name']:34} fooled {a['fooled']:4} of {a['attacked']}" for a in v["attacks"]]
-        lines += [f"  {words[c['passed']]:5} {c['name']}: {c['evidence']}" for c in v["checks"]]
+        lines += [f"  {WORDS[c['passed']]:5} {c['name']}: {c['evidence']}" for c in v["checks"]]
         lines += [f"  {c['name']}: {c['advice']}" for c in v["checks"] if c["passed"] is False]
         lines.append("not tested: " + "; ".join(v["not_tested"]))
         wrapped = [
@@ -100,20 +100,20 @@ def _share(part: dict[str, Any]) -> str:
 
 
 def assemble(
-    audited: Audited, data: Given, seen: Probe, climb: Climb, settings: dict, notes: list[str], fixed: list[str],
+    audited: Audited, seen: Probe, climb: Climb, settings: dict, notes: list[str], fixed: list[str],
     untested: list[str],
 ) -> Report:  # fmt: skip
     """The values of a report, all of one set of images."""
     adapter, evidence, clean = audited.adapter, climb.evidence, climb.clean
     assert audited.classes is not None
     measured = Measured(
-        images=len(clean), n=int(clean.sum()), classes=audited.classes, eps=climb.eps, random=seen.random,
+        images=len(clean), n=int(clean.sum()), classes=audited.classes, random=seen.random,
         alone=seen.alone, forgets=seen.forgets, line=adapter.line, unchanged=climb.unchanged, left_out=climb.left_out,
         standing={r.stage.settings.algorithm: int((r.seen & ~r.fooled).sum()) for r in climb.rows
                   if r.stage.whole and (r.seen == clean).all()},
         noise_alone=_noise_alone(climb.rows), square=_square(climb.rows), trace=evidence.get("trace"),
         along=evidence.get("along"), far=evidence.get("far"), curve=evidence["curve"], cut="cut" in evidence,
-        better=evidence["better"], moved=_moved(climb), varied=evidence["better"] is not None,
+        better=evidence["better"], moved=_moved(climb),
     )  # fmt: skip
     checks = findings(measured)
     word, why = verdict(checks)
@@ -206,9 +206,8 @@ def diff(one: Report, other: Report) -> str:
     for c in b["checks"]:
         old = before.get(c["name"])
         if old is None or old["passed"] != c["passed"]:
-            words = {True: "pass", False: "FAIL", None: "-"}
-            was = "absent" if old is None else words[old["passed"]]
-            lines.append(f"{c['name']}: {was} -> {words[c['passed']]} ({c['evidence']})")
+            was = "absent" if old is None else WORDS[old["passed"]]
+            lines.append(f"{c['name']}: {was} -> {WORDS[c['passed']]} ({c['evidence']})")
     rows = {r["name"]: r for r in a["attacks"]}
     for r in b["attacks"]:
         old = rows.get(r["name"])

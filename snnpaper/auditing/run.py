@@ -99,10 +99,10 @@ def audit(
             climb.run(stages, ladder.twice(audited, limit, ladder.BUDGETS[strength], passes, seed))
         notes = [*data.notes, *(["the model was in train mode; it is audited in eval mode"] if was_training else [])]
         torch.manual_seed(seed)  # what a random model says of the images that fell does not depend on stops either
-        found = report.assemble(audited, data, seen, climb, settings, notes, fixed, untested)
+        found = report.assemble(audited, seen, climb, settings, notes, fixed, untested)
     found.values["time"] = {"seconds": round(time.monotonic() - began, 1), "parts": kept.seconds}
     if out is not None:
-        found.save(out, audited.unfold(climb.adversarial), data.x, data.y)
+        found.save(out, audited.unfold(climb.adversarial), data.x)
     return found
 
 

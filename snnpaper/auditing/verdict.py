@@ -38,7 +38,6 @@ class Measured:
     images: int
     n: int
     classes: int
-    eps: float
     random: bool
     alone: bool
     forgets: bool
@@ -53,9 +52,8 @@ class Measured:
     far: int | None = None
     curve: dict[float, int] = field(default_factory=dict)
     cut: bool = False  # whether there was no time for the curve's larger radii
-    better: tuple[str, int] | None = None  # the backward pass that fooled most beyond the own, and how many more
+    better: tuple[str, int] | None = None  # the pass that fooled most beyond the own, how many more; None: none tried
     moved: tuple[int, int] | None = None  # fooled by twice the budget, of so many
-    varied: bool | None = None  # whether other backward passes were tried
 
 
 def findings(m: Measured) -> list[Finding]:
@@ -121,8 +119,8 @@ def findings(m: Measured) -> list[Finding]:
         ("complete", not m.left_out, "all had their time" if not m.left_out else
          f"no time for {'; '.join(m.left_out)}", "the number is an upper bound",
          "give more minutes: what is done is kept", "unreliable"),
-        ("own backward pass", None if m.better is None or not m.varied else m.better[1] <= few,
-         "no other was tried" if m.better is None or not m.varied else
+        ("own backward pass", None if m.better is None else m.better[1] <= few,
+         "no other was tried" if m.better is None else
          f"{m.better[0]} fooled {max(0, m.better[1])} more images than the model's own",
          "whoever attacks with the model's own gradient alone overestimates it", "report this worst case", ""),
     ]  # fmt: skip

@@ -38,9 +38,11 @@ def short_links(names: Iterable[str]) -> str:
 def origin(part: pd.DataFrame) -> str:
     """Where numbers come from, as one line that unfolds to the list of runs.
 
-    `part` holds the rows behind them, with the columns run, scale, seed, n and the cell's. What is below the
-    paper's scale or five seeds is called indicative.
+    `part` holds the rows behind them, with the columns run, scale, seed, n and the cell's; of none there is nothing
+    to say. What is below the paper's scale or five seeds is called indicative.
     """
+    if part.empty:
+        return ""
     scales = sorted(set(part["scale"]))
     keys = [c for c in (*tables.CELL, "training", "state") if c in part]
     cells = part.groupby(keys)["seed"].nunique()
@@ -90,10 +92,10 @@ def _text(value: object) -> str:
     return str(value)
 
 
-def threat_model(acc: pd.DataFrame, space: str, protocol: str = EVAL, pair: tables.Pair = tables.PAIR) -> str:
+def threat_model(acc: pd.DataFrame, space: str, protocol: str = EVAL) -> str:
     """`tables.trade_off` of one threat model, grouped by network, and where it comes from."""
-    acc = tables.of(acc, pair)
-    text = tables.trade_off(acc, space, protocol, pair).reset_index()
+    acc = tables.of(acc)
+    text = tables.trade_off(acc, space, protocol).reset_index()
     text["images"] = [f"{n:,}" for n in text.pop("images")]  # the last column
     text["seeds"] = [_count(n, "seed") for n in text["seeds"]]
     used = acc[(acc["space"] == space) & (acc["protocol"] == protocol)]

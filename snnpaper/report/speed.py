@@ -80,20 +80,6 @@ def costs(record: dict) -> pd.DataFrame:
     return pd.DataFrame(rows).sort_values(["axis", "value"], kind="stable", ignore_index=True)
 
 
-def at_once(record: dict) -> pd.DataFrame:
-    """One row a way to train: processes side by side, threads of each, images a second of the slowest and of all."""
-    rows = [
-        {
-            "processes": r["processes"],
-            "threads": r["threads"],
-            "of each": min(r["images_per_s"]),
-            "of all": sum(r["images_per_s"]),
-        }
-        for r in record["results"].get("processes", [])
-    ]
-    return pd.DataFrame(rows, columns=["processes", "threads", "of each", "of all"])
-
-
 def cost_figure(frame: pd.DataFrame) -> Figure:
     """Time and peak memory of a train step an image, against each setting changed alone."""
     figure = Figure(figsize=(8, 3.4), layout="constrained")

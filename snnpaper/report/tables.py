@@ -19,6 +19,7 @@ from ..stats import FEW, one_run, over_seeds_and_images, wilson
 Pair = tuple[str, str]
 PAIR: Pair = ("max", "avg")  # the paper's own; a contrast is of two pools by name, and others do not disturb it
 CELL = ["dataset", "label", "width", "train_images", "epochs", "batch_size", "variant", "scale", "pool"]
+COMMON = CELL[:-1]  # what the two networks of a contrast have in common
 _MEASURED = ["space", "protocol", "method", "eps"]
 _COLUMNS = ["run", *CELL, "seed", "n", *_MEASURED, "accuracy", "low", "high", "correct"]
 PGD = Attack(space="spike").settings.name  # as published: the last iterate, steps of 0.01
@@ -52,13 +53,29 @@ def cell(run: Run) -> dict:
     return {k: named[k] if k in named else getattr(run, k) for k in CELL}
 
 
+def common(run: Run) -> dict:
+    """`cell` without the pool."""
+    return {k: v for k, v in cell(run).items() if k != "pool"}
+
+
+def alike(frame: pd.DataFrame, values: dict) -> pd.Series:
+    """Which rows have these values in the columns of these names (bool)."""
+    return (frame[list(values)] == pd.Series(values)).all(axis=1)
+
+
+def records(kind: str, like: Run) -> list[tuple[Run, dict]]:
+    """The records of one kind of networks that differ from `like` in pool and seed alone, each with its run."""
+    found = ((Run.from_dict(r["config"]), r) for r in ledger.records(kind))
+    return [(run, record) for run, record in found if run.but(pool=like.pool, seed=like.seed) == like]
+
+
 def published(frame: pd.DataFrame) -> pd.DataFrame:
     """The rows of the published kind of network, at any depth and scale: SEW-ResNet of IF neurons, no variant.
 
     Those on data sets of OURS are none.
     """
-    alike = frame["label"].str.fullmatch(r"SEW-ResNet-\d+") & (frame["variant"] == "")
-    return frame[alike & ~frame["dataset"].isin(OURS)]
+    kind = frame["label"].str.fullmatch(r"SEW-ResNet-\d+") & (frame["variant"] == "")
+    return frame[kind & ~frame["dataset"].isin(OURS)]
 
 
 def accuracies() -> pd.DataFrame:
@@ -126,7 +143,7 @@ def contrast(frame: pd.DataFrame, pair: Pair = PAIR) -> pd.DataFrame:
     `difference` and `half` are those of `over_seeds_and_images`, `one_run` is the scatter of single pairs, `by_seed`
     each seed's difference (a dict); `runs` are the networks compared.
     """
-    keys = [k for k in CELL if k != "pool"] + _MEASURED + ["n"]
+    keys = [*COMMON, *_MEASURED, "n"]
     rows = []
     for values, part in of(frame, pair).groupby(keys, sort=False):
         if not (both := both_pools(part, pair)):
@@ -143,7 +160,7 @@ def contrast(frame: pd.DataFrame, pair: Pair = PAIR) -> pd.DataFrame:
             "runs": runs,
         }
         rows.append(dict(zip(keys, values, strict=True)) | found)
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=[*keys, "seeds", "difference", "half", "one_run", "by_seed", "runs"])
 
 
 def training() -> pd.DataFrame:
@@ -168,7 +185,7 @@ def trade_off(frame: pd.DataFrame, space: str, protocol: str = EVAL, pair: Pair 
     """
     part = of(frame, pair)
     part = part[(part["space"] == "clean") | (part["space"] == space) & (part["protocol"] == protocol)]
-    keys = [k for k in CELL if k != "pool"] + _MEASURED + ["n"]
+    keys = [*COMMON, *_MEASURED, "n"]
     rows = []
     for values, here in part.groupby(keys, sort=False):
         one, seeds = dict(zip(keys, values, strict=True)), here.groupby("pool").size().min()
@@ -200,9 +217,9 @@ def reading(scale: str, seeds: int) -> str:
     return f"{scale} scale" + ("" if scale == "paper" and seeds >= FIVE_SEEDS else ", indicative")
 
 
-def seeds_text(seeds: int, which: str = "") -> str:
-    """ "1 seed", "3 other seeds" where `which` is " other"."""
-    return f"{seeds}{which} seed{'s' * int(seeds > 1)}"
+def seeds_text(seeds: int) -> str:
+    """ "1 seed", "3 seeds"."""
+    return f"{seeds} seed{'' if seeds == 1 else 's'}"
 
 
 def network_text(one) -> str:

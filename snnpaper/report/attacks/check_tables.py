@@ -12,6 +12,7 @@ from ...config import Run
 from .tables import records
 
 WORDS = {True: "pass", False: "FAIL", None: "–"}
+Judged = list[tuple[str, str, Evidence]]  # as `reports` yields
 
 
 def reports(like: Run | None = None) -> Iterator[tuple[str, str, Evidence]]:
@@ -33,8 +34,9 @@ def checks() -> pd.DataFrame:
         f"images: the correct ones of the first {found}": lambda e: e.n,
         "of these chance may move": lambda e: e.slack,
     }
-    rows = [{"": name} | _listed(None, f) for name, f in heads.items()]
-    table = _count(None, lambda e: [(c.name, c.passed) for c in rules.checks(e)])
+    judged = list(reports())
+    rows = [{"": name} | _listed(judged, f) for name, f in heads.items()]
+    table = _count(judged, lambda e: [(c.name, c.passed) for c in rules.checks(e)])
     return pd.concat([pd.DataFrame(rows), table], ignore_index=True) if len(table) else table
 
 
@@ -44,14 +46,15 @@ def signs(like: Run | None = None) -> pd.DataFrame:
     In brackets how many images show it, network by network, whether or not chance may move so many. The row before
     the verdicts counts the networks in which any sign is shown by one image or more.
     """
-    table = _count(like, lambda e: list(rules.signs(e).items()))
+    judged = list(reports(like))
+    table = _count(judged, lambda e: list(rules.signs(e).items()))
     for i, name in enumerate(table[""] if len(table) else ()):
-        for column, images in _listed(like, lambda e, sign=name: rules.showing(e)[sign]).items():
+        for column, images in _listed(judged, lambda e, sign=name: rules.showing(e)[sign]).items():
             table.loc[i, column] += f" ({images})"
     if not len(table):
         return table
-    strict = _count(like, lambda e: [("any sign, in one image or more", any(rules.showing(e).values()))])
-    verdicts = {"": "verdict"} | _listed(like, lambda e: rules.report(e)["verdict"])
+    strict = _count(judged, lambda e: [("any sign, in one image or more", any(rules.showing(e).values()))])
+    verdicts = {"": "verdict"} | _listed(judged, lambda e: rules.report(e)["verdict"])
     return pd.concat([table, strict, pd.DataFrame([verdicts])], ignore_index=True)
 
 
@@ -66,9 +69,9 @@ def evidence(name: str, column: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["check", "result", "evidence", "a failure means"])
 
 
-def _count(like: Run | None, items: Callable[[Evidence], list[tuple[str, bool | None]]]) -> pd.DataFrame:
+def _count(judged: Judged, items: Callable[[Evidence], list[tuple[str, bool | None]]]) -> pd.DataFrame:
     counts: dict[str, dict[str, list]] = {}
-    for _, column, measured in reports(like):
+    for _, column, measured in judged:
         for name, value in items(measured):
             counts.setdefault(name, {}).setdefault(column, []).append(value)
     table = []
@@ -81,9 +84,9 @@ def _count(like: Run | None, items: Callable[[Evidence], list[tuple[str, bool | 
     return pd.DataFrame(table)
 
 
-def _listed(like: Run | None, value: Callable[..., object]) -> dict[str, str]:
+def _listed(judged: Judged, value: Callable[..., object]) -> dict[str, str]:
     """One value a network, by column, in the order of the networks."""
     found: dict[str, list[str]] = {}
-    for _, column, measured in reports(like):
+    for _, column, measured in judged:
         found.setdefault(column, []).append(str(value(measured)))
     return {column: ", ".join(values) for column, values in found.items()}

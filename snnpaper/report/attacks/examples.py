@@ -66,7 +66,7 @@ def _confidence(coded, images: Tensor) -> Tensor:
         return coded(images).softmax(1)
 
 
-def figure(found: list[Example], classes: tuple[str, ...] = CIFAR10) -> Figure:
+def figure(found: list[Example]) -> Figure:
     """A row an example: clean image, difference (grey is none, black and white the radius), perturbed, confidences."""
     drawn, axes = panels(len(found), 4, (6.6, 1.8 * len(found) + 0.4), width_ratios=[1, 1, 1, 1.3])
     for row, e in enumerate(found):
@@ -80,11 +80,11 @@ def figure(found: list[Example], classes: tuple[str, ...] = CIFAR10) -> Figure:
         for shift, values, colour, what in ((-0.2, e.before, COLOURS[7], "clean"), (0.2, e.after, COLOURS[3], "moved")):
             place = [i + shift for i in range(len(values))]
             bars.barh(place, (100 * values).tolist(), 0.4, color=colour, label=what)
-        bars.set_yticks(range(len(classes)), classes, fontsize=9)
+        bars.set_yticks(range(len(CIFAR10)), CIFAR10, fontsize=9)
         bars.get_yticklabels()[e.label].set_weight("bold")
-        bars.set(xlim=(0, 100), ylim=(len(classes) - 0.5, -0.5))
-        clean.set_xlabel(_said(e.before, classes), fontsize=9)
-        moved.set_xlabel(_said(e.after, classes), fontsize=9)
+        bars.set(xlim=(0, 100), ylim=(len(CIFAR10) - 0.5, -0.5))
+        clean.set_xlabel(_said(e.before), fontsize=9)
+        moved.set_xlabel(_said(e.after), fontsize=9)
         difference.set_xlabel(f"×{128 / e.levels:.0f}", fontsize=9)
     for ax, title in zip(axes, ("clean", "difference", "perturbed", "confidence (%)"), strict=False):
         ax.set_title(title)
@@ -92,15 +92,15 @@ def figure(found: list[Example], classes: tuple[str, ...] = CIFAR10) -> Figure:
     return drawn
 
 
-def _said(values: Tensor, classes: tuple[str, ...]) -> str:
-    return f"{classes[int(values.argmax())]}, {100 * values.max():.0f} %"
+def _said(values: Tensor) -> str:
+    return f"{CIFAR10[int(values.argmax())]}, {100 * values.max():.0f} %"
 
 
-def sentences(found: list[Example], classes: tuple[str, ...] = CIFAR10) -> list[str]:
+def sentences(found: list[Example]) -> list[str]:
     """What each row shows, with its values."""
     return [
-        f"{pools.find(e.pool).label}, {e.levels}/255: {classes[e.label]} with {100 * e.before[e.label]:.0f} % "
-        f"confidence becomes {_said(e.after, classes)} ({int((e.moved != e.clean).sum())} of "
+        f"{pools.find(e.pool).label}, {e.levels}/255: {CIFAR10[e.label]} with {100 * e.before[e.label]:.0f} % "
+        f"confidence becomes {_said(e.after)} ({int((e.moved != e.clean).sum())} of "
         f"{e.clean.numel()} values moved)."
         for e in found
     ]

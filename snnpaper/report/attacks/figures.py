@@ -31,7 +31,7 @@ def radius_curves(frame: pd.DataFrame, threats: list[str], labels: list[str]) ->
         last = 2 * max(1, part.loc[part["accuracy"] > 0, "radius"].max())
         ticks = [0, *(t for t in ((0.1, 1, 4, 16) if last < 100 else (1, 8, 64)) if first <= t <= last)]
         ax.set_xticks(ticks, [f"{t:g}" for t in ticks])
-        ax.set_xlim(-first / 2, last)
+        ax.set_xlim(-first / 2, 1.15 * last)  # the last mark whole
         ax.minorticks_off()
         ax.set(xlabel=label, title=threat.replace(", ", "\n"), ylim=(-2, None))
     axes[0].set_ylabel("accuracy (%)")

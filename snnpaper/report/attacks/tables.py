@@ -17,7 +17,7 @@ from ...config import Run
 from ...nets import pools
 from ...nets.data import TABLE
 from ...stats import over_seeds, over_seeds_and_images
-from .. import page
+from .. import page, tables
 from ..radii import COLUMNS, along
 from ..tables import FIVE_SEEDS, PAIR, Pair, both_pools, cell, interval_text, minus, network_text, seeds_text
 
@@ -31,9 +31,7 @@ PLAIN = {"pixel": replace(SHORT, bpda="weighted").name, "spike": SHORT.name}  # 
 
 def records(kind: str, shown: Iterable[str] = PAIR, like: Run | None = None) -> list[dict]:
     """The records of one kind of one cell, so that no table averages over two, with these pools; None: SHOWN's."""
-    like = like or SHOWN
-    found = [(Run.from_dict(r["config"]), r) for r in ledger.records(kind)]
-    return [r for run, r in found if run.pool in shown and run.but(pool=like.pool, seed=like.seed) == like]
+    return [record for run, record in tables.records(kind, like or SHOWN) if run.pool in shown]
 
 
 def rows(shown: Iterable[str] = PAIR, like: Run | None = None) -> pd.DataFrame:

@@ -71,7 +71,7 @@ def generalisation(learned: pd.DataFrame) -> pd.DataFrame:
     ± is the 95 % interval over seeds; max − avg is paired by seed. Training accuracy is measured in eval mode
     on 5,000 training images.
     """
-    keys, rows = [k for k in tables.CELL if k != "pool"], []
+    keys, rows = tables.COMMON, []
     frame = tables.of(learned.assign(gap=learned["train"] - learned["test"]))
     frame = frame.sort_values(["dataset", "label", "width", "train_images", "epochs"], kind="stable")
     for values, part in frame.groupby(keys, sort=False):

@@ -114,7 +114,7 @@ def _sparsity_claims(found: pd.DataFrame) -> list[dict]:
 
 def _by_cell(frame: pd.DataFrame, column: str, sign: int) -> Iterable[tuple[dict, Found, list[str]]]:
     """Per cell: its columns, sign * (max - avg) of `column` over its seeds, and the runs."""
-    keys = [k for k in tables.CELL if k != "pool"] + ["n"]
+    keys = [*tables.COMMON, "n"]
     for values, part in frame.groupby(keys, sort=False):
         if found := _over(sign * tables.by_seed(part, column)):
             yield dict(zip(keys, values, strict=True)), found, sorted(tables.of(part)["run"])

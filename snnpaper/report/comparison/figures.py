@@ -9,7 +9,7 @@ from ...attacks.standard import EVAL, TRAIN
 from ...nets import data, pools
 from ...stats import FEW
 from ..plots import COLOURS, headline, panels, pool_style
-from ..tables import CELL, PAIR, Pair, network_text
+from ..tables import COMMON, PAIR, Pair, network_text
 
 # One panel each: a threat model never shares an axis with another.
 SPACES = {
@@ -27,11 +27,10 @@ def differences(found: pd.DataFrame) -> Figure:
     """
     clean = found[found["space"] == "clean"]
     parts = {title: pd.concat([clean, _of(found, key)]) for key, title in SPACES.items()}
-    cells = [c for c in CELL if c != "pool"]
-    counts = [part.groupby(cells, sort=False).ngroups for part in parts.values()]
+    counts = [part.groupby(COMMON, sort=False).ngroups for part in parts.values()]
     figure, axes = panels(len(SPACES), 1, (4.3, 0.46 * sum(counts) + 1.8), sharex=True, height_ratios=counts)
     for ax, (title, part) in zip(axes, parts.items(), strict=True):
-        rows = part.sort_values(["dataset", "label", "width"], kind="stable").groupby(cells, sort=False)
+        rows = part.sort_values(["dataset", "label", "width"], kind="stable").groupby(COMMON, sort=False)
         for y, (_, here) in enumerate(rows):
             first = here.iloc[0]
             headline(ax, y - 0.3, f"{data.TABLE[first['dataset']].label}, {network_text(first)}")
@@ -113,7 +112,7 @@ def plane(acc: pd.DataFrame, eps: int = 8) -> Figure:
     for row, dataset in enumerate(datasets):
         for ax, (key, title) in zip(axes[row * len(SPACES) :], SPACES.items(), strict=False):
             here = joined[(joined["dataset"] == dataset) & (joined["space"] == key[0]) & (joined["protocol"] == key[1])]
-            for _, pair in here[here["pool"].isin(PAIR)].groupby([k for k in CELL if k != "pool"] + ["seed"]):
+            for _, pair in here[here["pool"].isin(PAIR)].groupby([*COMMON, "seed"]):
                 ax.plot(100 * pair["clean"], 100 * pair["accuracy"], color=COLOURS[7], lw=0.6, zorder=1)
             for pool in pools.ordered(here["pool"]):
                 for relu, part in here[here["pool"] == pool].groupby("relu"):
@@ -140,9 +139,7 @@ def quadrants(acc: pd.DataFrame, space: str, protocol: str, eps: int = 8) -> str
     """How many pairs of spiking networks (same cell, same seed) show the trade-off, in a sentence."""
     part = clean_and_robust(acc, eps)
     part = part[(part["space"] == space) & (part["protocol"] == protocol) & ~part["relu"] & part["pool"].isin(PAIR)]
-    wide = part.pivot_table(
-        index=[k for k in CELL if k != "pool"] + ["seed"], columns="pool", values=["clean", "accuracy"]
-    )
+    wide = part.pivot_table(index=[*COMMON, "seed"], columns="pool", values=["clean", "accuracy"])
     wide = wide.dropna()
     one, other = PAIR
     robust, better = (wide[k][one] > wide[k][other] for k in ("accuracy", "clean"))

@@ -19,7 +19,7 @@ from ..findings.pools import half_radii
 from ..plots import COLOURS, panels
 from ..radii import along, worst_pass
 from ..standing import EPS
-from ..tables import CELL, FIVE_SEEDS, PAIR
+from ..tables import COMMON, FIVE_SEEDS, PAIR
 from ..trail import densities
 from .verdicts import HELD, NOT_HELD, UNRESOLVED, by_sign
 
@@ -45,8 +45,7 @@ QUANTITIES = {  # of rules 8 and 18, each with its claim, its unit and how many 
     AT_INPUT: (SPARSER, "points", POINTS),
 }
 _PLACES = {AT_POOL: "sn1", AT_INPUT: "input"}
-_KEYS = [k for k in CELL if k != "pool"]
-_COLUMNS = [*_KEYS, "quantity", "seeds", "mean", "half", "by_seed", "n", "runs"]
+_COLUMNS = [*COMMON, "quantity", "seeds", "mean", "half", "by_seed", "n", "runs"]
 
 
 def differences() -> pd.DataFrame:
@@ -73,7 +72,7 @@ def _accuracies() -> Iterator[dict]:
     }
     for quantity, (chosen, sign) in parts.items():
         for d in tables.contrast(acc[chosen]).to_dict("records"):
-            yield {k: d[k] for k in (*_KEYS, "seeds", "half", "n", "runs")} | {
+            yield {k: d[k] for k in (*COMMON, "seeds", "half", "n", "runs")} | {
                 "quantity": quantity, "mean": sign * d["difference"],
                 "by_seed": {seed: sign * v for seed, v in d["by_seed"].items()},
             }  # fmt: skip
@@ -83,24 +82,24 @@ def _densities() -> Iterator[dict]:
     found = densities.frame()
     found = _whole(found[(found["state"] == "trained") & (found["mode"] == "eval")])
     for quantity, place in _PLACES.items():
-        for values, part in found[found["place"] == place].groupby(_KEYS, sort=False):
+        for values, part in found[found["place"] == place].groupby(COMMON, sort=False):
             pairs = -tables.by_seed(part, "0")
-            yield from _over(dict(zip(_KEYS, values, strict=True)), quantity, pairs, part)
+            yield from _over(dict(zip(COMMON, values, strict=True)), quantity, pairs, part)
 
 
 def _radii() -> Iterator[dict]:
     """The radius that half of the images survive: of level search in pixel space, of the worst pass in spike space."""
     rows, cells = list[dict](), {}
     for quantity, run, least in _least():
-        cells[run.name] = {k: v for k, v in tables.cell(run).items() if k != "pool"}
+        cells[run.name] = tables.common(run)
         rows += along(run, quantity, least)
     if not rows:
         return
     frame = pd.DataFrame(rows)
-    of = pd.DataFrame([cells[name] for name in frame["run"]], index=frame.index)[_KEYS]
-    for (quantity, *values), here in frame.groupby([frame["threat"], *(of[k] for k in _KEYS)], sort=False):
+    of = pd.DataFrame([cells[name] for name in frame["run"]], index=frame.index)[COMMON]
+    for (quantity, *values), here in frame.groupby([frame["threat"], *(of[k] for k in COMMON)], sort=False):
         pairs = tables.by_seed(half_radii(here, quantity), "radius")
-        yield from _over(dict(zip(_KEYS, values, strict=True)), quantity, pairs, here)
+        yield from _over(dict(zip(COMMON, values, strict=True)), quantity, pairs, here)
 
 
 def _least() -> Iterator[tuple[str, Run, dict]]:
@@ -133,7 +132,7 @@ def _standing() -> Iterator[dict]:
         if d := standing.difference(stand, standing.WORST, PAIR):
             part = stand[stand["training"].isin(PAIR) & (stand["attack"] == standing.WORST)]
             part = part[part["seed"].isin(d.by_seed)]
-            cell = {k: v for k, v in tables.cell(setting).items() if k != "pool"}
+            cell = tables.common(setting)
             found = {"seeds": d.seeds, "mean": d.mean, "half": d.half if d.seeds >= FEW else math.nan}
             yield cell | {"quantity": STANDS, "by_seed": d.by_seed, "n": part["n"].min()} | found | {
                 "runs": sorted(part["run"]),
@@ -159,8 +158,7 @@ def judged(found: pd.DataFrame, scale: Run = JUDGED) -> pd.DataFrame:
 
     "later seeds" is the mean over LATER alone, empty until all of them are there.
     """
-    cell = tables.cell(scale)
-    here = found[(found[_KEYS] == pd.Series({k: cell[k] for k in _KEYS})).all(axis=1)].set_index("quantity")
+    here = found[tables.alike(found, tables.common(scale))].set_index("quantity")
     rows = []
     for quantity, (claim, _, _) in QUANTITIES.items():
         row = {"claim": claim, "quantity": quantity, "ours": "not measured", "later seeds": "",

@@ -200,7 +200,7 @@ def _each(
     style: str,
 ) -> list[dict]:
     """A row per cell of ours (all runs alike but for seed, and pool unless in `extra`)."""
-    by = [k for k in tables.CELL if k != "pool"] + ["space", "protocol", "method", "eps", "n", *extra]
+    by = [*tables.COMMON, "space", "protocol", "method", "eps", "n", *extra]
     if "label" in entry:  # a cell of the paper's tables: compared with the same cell only
         part = part[(part["label"] == entry["label"]) & (part["dataset"] == entry["dataset"])]
     rows = []

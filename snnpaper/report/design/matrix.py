@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ... import ledger
 from ...config import Run
 from ...nets import pools
 from ..standing import COLUMNS, Difference, rows_of
-from ..tables import Pair
+from ..tables import Pair, records
 
 SETTING = Run.make("cpu")  # of any pool and seed
 # Rule 11 compares these two: forward both are max pooling, in training the gradient went another way.
@@ -21,10 +20,8 @@ DENSITY, MASKING, UNRESOLVED = "density matters by itself", "masking", "not reso
 def attacks(setting: Run = SETTING) -> pd.DataFrame:
     """One row a network of a setting and recorded attack, as `standing.rows_of`; trainings are named by their pools."""
     rows = []
-    for record in ledger.records("backwards"):
-        run = Run.from_dict(record["config"])
-        if run.but(pool=setting.pool, seed=setting.seed) == setting:
-            rows += rows_of(record, run.pooling, record["results"]["own"], lambda a: a["backward"])
+    for run, record in records("backwards", setting):
+        rows += rows_of(record, run.pooling, record["results"]["own"], lambda a: a["backward"])
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

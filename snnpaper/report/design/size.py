@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ... import ledger
-from ...config import Run
 from ..attacks.mechanism import KNOWN, regress
 from ..radii import worst_pass
+from ..tables import records
 from .matrix import SETTING
 
 DENSITY = "l0 at pool"
@@ -23,10 +22,8 @@ def images() -> pd.DataFrame:
     shares of non-zero entries at the network's input and at the pool's. The gradient is through the own backward pass.
     """
     frames = []
-    for record in ledger.records("backwards"):
-        run, r = Run.from_dict(record["config"]), record["results"]
-        if run.but(pool=SETTING.pool, seed=SETTING.seed) != SETTING:
-            continue
+    for run, record in records("backwards", SETTING):
+        r = record["results"]
         least = worst_pass(r["attacks"])
         radii = np.array([*least["radii"], 2 * least["radii"][-1]], float)
         place = np.where(least["first"] == -1, len(radii) - 1, least["first"])

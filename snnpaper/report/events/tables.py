@@ -38,9 +38,7 @@ def needed() -> list[str]:
 
 def records(dataset: str) -> list[dict]:
     """The records "events" of the networks that chapter 8 shows of a data set, both pools."""
-    shown = SHOWN[dataset]
-    found = [(Run.from_dict(r["config"]), r) for r in ledger.records("events")]
-    return [r for run, r in found if run.pool in tables.PAIR and run.but(pool=shown.pool, seed=shown.seed) == shown]
+    return [record for run, record in tables.records("events", SHOWN[dataset]) if run.pool in tables.PAIR]
 
 
 def threat(least: dict) -> str:
@@ -144,8 +142,7 @@ def gradients() -> pd.DataFrame:
     found, rows = densities(ours=True), []
     found = found[(found["state"] == "trained") & (found["mode"] == "eval")]
     for dataset, shown in {"cifar10": IMAGES, **SHOWN}.items():
-        cell = {k: v for k, v in tables.cell(shown).items() if k != "pool"}
-        part = tables.of(found[(found[list(cell)] == pd.Series(cell)).all(axis=1)])
+        part = tables.of(found[tables.alike(found, tables.common(shown))])
         for place, name in STEM.items():
             here = part[part["place"] == place]
             norms = over(here, ["pool"], "norm").set_index("pool")["mean"]

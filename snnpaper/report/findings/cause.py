@@ -78,7 +78,7 @@ def larger(networks: pd.DataFrame) -> Finding:
     return Finding(
         f"With the same forward pass a sparser gradient need not be smaller: its L1 norm is {' and '.join(times[:2])}, "
         f"but also {times[2]}, the sparsest; so in every seed ({', '.join(str(len(d)) for d in apart.values())}). That "
-        "max pooling's gradient is smaller than average pooling's comes with its forward pass, not with its zeros.",
+        "networks with max pooling have the smaller gradient comes with their forward pass, not with its zeros.",
         all((d > 0).all() for d in apart.values()),
     )
 

@@ -50,9 +50,9 @@ def one_event(curves: pd.DataFrame) -> Finding:
     """The least whole change of the frames, an event in every entry, leaves next to nothing of any network."""
     left = curves[(curves["threat"] == events.COUNTS) & (curves["radius"] == 1)]["accuracy"]
     return Finding(
-        f"In frames the smallest whole step, one event more or fewer in every entry, leaves none of the "
-        f"{len(left)} networks more than {100 * left.max():.0f} %; an ε of 8/255 allows eight. So no robustness at "
-        "8/255 can be compared there.",
+        f"In frames the smallest whole step, one event more or fewer in every entry, leaves each of the {len(left)} "
+        f"networks at most {100 * left.max():.1f} %; an ε of 8/255 allows eight. So no robustness at 8/255 can be "
+        "compared there.",
         len(left) > 0 and left.max() < 0.05,
     )
 
@@ -86,7 +86,7 @@ def simulated(found: pd.DataFrame) -> Finding:
     """What the simulated recordings say of the pools, and that it is indicative only."""
     d = found.set_index("what").loc[f"{BUDGET} moves, worst case"]
     return Finding(
-        f"On simulated ones (indicative: {d['seeds']} seeds, {d['n']} recordings) the same moves leave "
+        f"On simulated recordings (indicative: {d['seeds']} seeds, {d['n']} recordings) the same moves leave "
         f"{100 * d['max']:.1f} and {100 * d['avg']:.1f} %, "
         f"{tables.interval_text(d['difference'], d['half'])} points apart.",
         d["seeds"] < tables.FIVE_SEEDS,

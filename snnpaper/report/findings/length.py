@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
-from ... import ledger
 from ...attacks.standard import TRAIN
-from ...config import Run
 from ...stats import FEW
 from .. import tables
 from ..attacks.tables import SHOWN
 from ..comparison import scoped
-from ..design.matrix import DENSE, TRAINED
+from ..design.matrix import DENSE, TRAINED, verdict
 from ..standing import EPS, OWN, WITH_ASSG, WORST, Difference, between, difference
 from ..tables import FIVE_SEEDS, PAIR, interval_text, listed, seeds_text
 from . import Finding
@@ -25,8 +25,8 @@ def longer(acc: pd.DataFrame) -> Finding:
     """
     parts = {e: five(acc, SHOWN.but(epochs=e)) for e in sorted(map(int, acc["epochs"].unique()))}
     parts = {e: part for e, part in parts.items() if e >= SHOWN.epochs and len(part)}
-    seeds = set.intersection(*(set(tables.by_seed(p[p["space"] == "clean"], "accuracy").index) for p in parts.values()))
-    if len(parts) < 2 or not seeds:
+    each = [set(tables.by_seed(p[p["space"] == "clean"], "accuracy").index) for p in parts.values()]
+    if len(each) < 2 or not (seeds := set.intersection(*each)):
         raise lacking("robustness")
     here = acc[acc["seed"].isin(seeds)]
     leads = {e: (lead(here, "clean", shown=SHOWN.but(epochs=e)), _published(here, e)) for e in parts}
@@ -126,16 +126,17 @@ def whole(stand: pd.DataFrame) -> pd.DataFrame:
 
 def through(stand: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
     """After a longer training max pooling keeps its lead only if it was trained through its own sparse gradient."""
-    worst, rest = (difference(stand, WORST, pair) for pair in (TRAINED, DENSE))
-    if worst is None or rest is None:
+    own, worst, rest = (difference(stand, *by) for by in ((OWN, TRAINED), (WORST, TRAINED), (WORST, DENSE)))
+    if own is None or worst is None or rest is None:
         raise lacking("backwards", TRAINED)
     rule = "rule 17" if epochs == scoped.JUDGED.epochs else "rule 19"
-    word = f"too few for a verdict by {rule}" if worst.seeds < FIVE_SEEDS else rule
+    word = f"too few for {rule}" if worst.seeds < FIVE_SEEDS else f"in the words of {rule}: {verdict(own, worst)}"
     return Finding(
-        f"Trained for {epochs} epochs through average pooling's dense gradient, max pooling has no lead through the "
-        f"worst of the pool's four that could be told from zero: {interval_text(rest.mean, rest.half)} points more "
-        f"stand than with average pooling, {interval_text(worst.mean, worst.half)} fewer than after training through "
-        f"its own sparse one ({seeds_text(worst.seeds)}, {word}).",
+        f"Trained for {epochs} epochs through average pooling's dense gradient, max pooling keeps "
+        f"{interval_text(worst.mean, worst.half)} points fewer of the correctly classified images, through the worst "
+        f"of the pool's four, than trained through its own sparse one. Its lead over average pooling is then "
+        f"{interval_text(rest.mean, rest.half)} points, which cannot be told from zero "
+        f"({seeds_text(worst.seeds)}, {word}).",
         worst.above and rest.zero,
     )
 
@@ -145,8 +146,8 @@ def thinner(found: pd.DataFrame) -> Finding:
 
     In the seeds that have every length; `found` is `densities.frame`, from `SHOWN.epochs` on.
     """
-    cell = {k: v for k, v in tables.cell(SHOWN).items() if k not in ("pool", "epochs")}
-    here = found[(found[list(cell)] == pd.Series(cell)).all(axis=1) & (found["epochs"] >= SHOWN.epochs)]
+    course = {k: v for k, v in tables.common(SHOWN).items() if k != "epochs"}
+    here = found[tables.alike(found, course) & (found["epochs"] >= SHOWN.epochs)]
     here = tables.of(here[(here["state"] == "trained") & (here["mode"] == "eval") & (here["place"] == "input")])
     zeros = 100 * (1 - here.pivot_table(index="seed", columns=["pool", "epochs"], values="0").dropna())
     if len(zeros) < 1 or here["epochs"].nunique() < 2:
@@ -154,18 +155,17 @@ def thinner(found: pd.DataFrame) -> Finding:
     one, other = (zeros[pool].mean() for pool in PAIR)
     return Finding(
         f"The longer the training, the more of max pooling's gradient at the input is zero: after {listed(one.index)} "
-        f"epochs {listed(f'{v:.1f}' for v in one)} % of its entries; of average pooling's at most {other.max():.1f} % "
-        f"({seeds_text(len(zeros))}).",
+        f"epochs {listed(f'{v:.1f}' for v in one)} % of its entries; of average pooling's less than "
+        f"{math.ceil(10 * other.max() + 1e-9) / 10:.1f} % ({seeds_text(len(zeros))}).",
         bool(one.is_monotonic_increasing and one.iloc[-1] > 2 * one.iloc[0] and one.iloc[-1] > other.max() + 0.5),
     )
 
 
-def validated(like: Run = scoped.JUDGED) -> pd.DataFrame:
+def validated() -> pd.DataFrame:
     """pool, seed, last, best: validation accuracy after the last and after the best epoch of one training's length."""
     rows = []
-    for record in ledger.records("train"):
-        run = Run.from_dict(record["config"])
-        if run.pooling in PAIR and run.but(pool=like.pool, seed=like.seed) == like:
+    for run, record in tables.records("train", scoped.JUDGED):
+        if run.pooling in PAIR:
             course = [c["validation_accuracy"] for c in record["results"]["curves"]]
             rows.append({"pool": run.pooling, "seed": run.seed, "last": course[-1], "best": max(course)})
     found = pd.DataFrame(rows, columns=["pool", "seed", "last", "best"])

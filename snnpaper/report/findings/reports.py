@@ -34,7 +34,7 @@ def directions(said: pd.DataFrame) -> Finding:
     return Finding(
         f"Of the paper's claims without a number, as differences measured at our scale with {FEW} seeds or more, "
         f"{count['as claimed']} come out as claimed, {count['opposite']} the other way{f' ({named})' * bool(named)}, "
-        f"and {count['not resolved']} cannot be told from zero.",
+        f"and {count['not resolved']} cannot be told from zero; our own questions and the theorems are not counted.",
         count["as claimed"] < count["opposite"] + count["not resolved"],
     )
 

@@ -65,8 +65,8 @@ def still(frame: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
     moved = (100 * (here["after"] - here["twice"]) / here["n"]).max()
     text = {pool: " and ".join(f"{v:.1f}" for v in values) for pool, values in left.items()}
     return Finding(
-        f"A stronger attacker with twice his budget leaves, after {epochs} epochs, {text[PAIR[0]]} % of the images at "
-        f"{LEFT:g}/255 and {EPS:g}/255 with max pooling, {text[PAIR[1]]} % with average pooling "
+        f"A stronger attacker than these, given twice his own budget, leaves, after {epochs} epochs, {text[PAIR[0]]} % "
+        f"of the images at {LEFT:g}/255 and {EPS:g}/255 with max pooling, {text[PAIR[1]]} % with average pooling "
         f"({here['n'].iloc[0]} images, one seed). His last doubling still moved up to {moved:.1f} points, so these are "
         "upper bounds, and the lead is of these attacks.",
         more[0] > fewer[1] and left[PAIR[0]][1] > left[PAIR[1]][1] and moved > TOLERANCE,
@@ -88,7 +88,7 @@ def without_gradient(trained: Mapping[int, pd.DataFrame]) -> Finding:
         f"Random noise, which follows no gradient, leaves more with max pooling by {by} points of the correctly "
         f"classified images, in spike space at {LEFT:g}/255 after {' and '.join(map(str, trained))} epochs; the "
         f"gradient of a ReLU twin by {by_twin} ({n} images, {counted}). After {many} epochs, where most seeds were "
-        "attacked, neither can be told from zero: whether part of the lead is no hidden gradient's doing is open.",
+        "attacked, neither can be told from zero: whether part of the lead is more than a hidden gradient is open.",
         min(mean for mean, *_ in noise.values()) > 0
         and all(abs(mean) <= half for mean, half, _ in (noise[many], twin[many])),
     )

@@ -14,11 +14,10 @@ from ... import ledger
 from ...config import Run
 from ...nets import pools
 from ...stats import over_seeds
-from ..tables import CELL, PAIR, by_seed, cell, interval_text, reading, where
+from ..tables import CELL, COMMON, PAIR, by_seed, cell, interval_text, reading, seeds_text, where
 from .densities import frame, weights
 
 PLACES = {"input": "input", "conv1": "conv1 out", "weights": "live weights"}  # column of `pairs`: name on a page
-_SETTING = [k for k in CELL if k != "pool"]
 _COLUMNS = [*CELL, "seed", "run", "run without", *PLACES, *(f"{p} without" for p in PLACES), "n_weights"]
 
 
@@ -56,13 +55,13 @@ def rows(found: pd.DataFrame) -> pd.DataFrame:
 def sentences(found: pd.DataFrame) -> list[str]:
     """What the pairs say of the live weights' gradient, a sentence a cell and pool, and one on the pools there."""
     said = []
-    for _, setting in found.groupby(_SETTING, sort=False):
+    for _, setting in found.groupby(COMMON, sort=False):
         first = setting.iloc[0]
         for pool, part in setting.groupby("pool", sort=False):
             more = interval_text(*over_seeds(part["weights without"] - part["weights"]))
             without, with_ = (100 * part[k].mean() for k in ("weights without", "weights"))
             at_input = 100 * (part["input without"] - part["input"]).mean()
-            size = f"{len(part)} seed{'' if len(part) == 1 else 's'}, n = {part['n_weights'].min()}"
+            size = f"{seeds_text(len(part))}, n = {part['n_weights'].min()}"
             said.append(
                 f"{where(first)}, {pools.find(pool).label}: without weight decay {without:.1f} % of the live weights' "
                 f"gradient is non-zero, with it {with_:.1f} %, a difference of {more} points; at the input it is "

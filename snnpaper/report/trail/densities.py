@@ -21,7 +21,7 @@ from ...nets.models import build
 from ...sparsity import THRESHOLDS, live_share
 from ...stats import over_seeds
 from .. import gaps
-from ..tables import CELL, OURS, PAIR, Pair, cell, of, published
+from ..tables import CELL, COMMON, OURS, PAIR, alike, cell, of, published
 
 MEASURES = (*THRESHOLDS, "norm", "effective")
 BACKWARD = (*STAGES[::-1], *STEM[::-1])  # the places that trained and untrained records share
@@ -91,28 +91,26 @@ def _places(layers: list[str]) -> dict[str, str]:
     return {name: known.get(name, "") for name in layers}
 
 
-def main_cell(found: pd.DataFrame, pair: Pair = PAIR) -> pd.DataFrame:
-    """Rows of two pools: the trained published cell that has both, and the same network untrained.
+def main_cell(found: pd.DataFrame) -> pd.DataFrame:
+    """Rows of both pools: the trained published cell that has both, and the same network untrained.
 
     Of several: one whose pools both have "trail" records, then the one with the most seeds, then the widest.
     Raises ValueError when no cell has both pools.
     """
-    found = of(found, pair)
+    found = of(found)
     trained = published(found[found["state"] == "trained"])
-    keys = [k for k in CELL if k != "pool"]
     ranked = []
-    for values, part in trained.groupby(keys, sort=False):
+    for values, part in trained.groupby(COMMON, sort=False):
         seeds = part.groupby("pool")["seed"].nunique()
         if len(seeds) == 2:
             drawn = part.loc[[ledger.path("trail", run).exists() for run in part["run"]], "pool"].nunique()
-            ranked.append((drawn, seeds.min(), values[keys.index("width")], values))
+            ranked.append((drawn, seeds.min(), values[COMMON.index("width")], values))
     if not ranked:
         raise ValueError("no published network is recorded with both pools; allowed: a ledger with one cell of each")
-    best = dict(zip(keys, max(ranked)[-1], strict=True))
-    alike = [k for k in ("dataset", "label", "width", "variant")]
-    is_cell = (trained[list(best)] == pd.Series(best)).all(axis=1)
+    best = dict(zip(COMMON, max(ranked)[-1], strict=True))
     before = found[found["state"] == "untrained"]
-    return pd.concat([trained[is_cell], before[(before[alike] == pd.Series({k: best[k] for k in alike})).all(axis=1)]])
+    network = {k: best[k] for k in ("dataset", "label", "width", "variant")}
+    return pd.concat([trained[alike(trained, best)], before[alike(before, network)]])
 
 
 def over(found: pd.DataFrame, by: list[str], measure: str) -> pd.DataFrame:
@@ -204,7 +202,7 @@ def weights(trails: bool = True) -> pd.DataFrame:
         rows.append({"run": run.name, **cell(run), "seed": run.seed, "n": r["activation_n"]} | found)
     table = pd.DataFrame(rows, columns=["run", *CELL, "seed", "n", *_WEIGHTS])
     order = pools.ordered(table["pool"])
-    by = [*(k for k in CELL if k != "pool"), "pool", "seed"]
+    by = [*CELL, "seed"]
     return table.sort_values(by, key=lambda c: c.map(order.index) if c.name == "pool" else c, ignore_index=True)
 
 
