@@ -14,7 +14,7 @@
 #
 # The paper's claim: max pooling makes gradients sparse and networks robust, and costs accuracy.
 #
-# ## The answer: a stronger attack puts max pooling's lead after short training in doubt; longer training brings a lead, owed in whole or part to the gradient in training (spike space, few seeds)
+# ## The answer: a stronger attack puts max pooling's lead after short training in doubt; longer training brings a lead, owed in whole or part to the gradient in training (spike space)
 
 # %% tags=["remove-input"]
 from IPython.display import HTML

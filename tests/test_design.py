@@ -228,6 +228,10 @@ def test_the_rule_s_words():
     assert matrix.verdict(d(0.2, 0.1), d(0.02, 0.11)) == matrix.UNRESOLVED  # wider: it could hide what the first shows
     assert matrix.verdict(d(0.05, 0.1), d(0.02, 0.1)) == matrix.UNRESOLVED
     assert matrix.verdict(d(0.2, 0.1), d(-0.2, 0.1)) == matrix.UNRESOLVED
+    assert matrix.of_zeros(d(0.2, 0.1), d(0.05, 0.1)) == "the zeros protect"
+    assert matrix.of_zeros(d(0.05, 0.1), d(0.2, 0.1)) == "being the pool's own does"
+    assert matrix.of_zeros(d(0.2, 0.1), d(0.2, 0.1)) == "both do"
+    assert matrix.of_zeros(d(-0.2, 0.1), d(0.05, 0.1)) == matrix.UNRESOLVED
 
 
 def test_few_seeds_and_few_networks_get_no_verdict(tmp_path, monkeypatch):

@@ -13,7 +13,6 @@ from .. import ledger
 from ..attacks.standard import EVAL, TRAIN
 from ..config import Run
 from ..nets.data import TABLE
-from ..stats import FEW
 from . import findings, standing
 from .attacks import tables as attacked
 from .comparison import scoped
@@ -60,7 +59,7 @@ def sentences(acc: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
     assert max(then[one], then[other]) < 1 / TABLE[shown.dataset].classes, "the first sentence speaks of chance"
     assert worst and again and after and lost, "the second sentence is of the longer training"
     assert again.zero, "the second sentence does not tell the lead in four ways from zero"
-    assert lost.seeds >= FEW and min(lost.by_seed.values()) > 0, "the heading says that the gradient in training is it"
+    assert lost.seeds >= FIVE_SEEDS and min(lost.by_seed.values()) > 0, "the heading says what the lead is owed to"
     assert worst.seeds == left["seeds"] == after.seeds, "the second sentence counts the seeds of the longest once"
     return [
         f"On CIFAR-10, in spike space (the coded image is attacked), the published attack at 8/255 leaves spiking "

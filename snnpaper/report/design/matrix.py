@@ -13,6 +13,9 @@ SETTING = Run.make("cpu")  # of any pool and seed
 # Rule 11 compares these two: forward both are max pooling, in training the gradient went another way.
 TRAINED: Pair = ("max", "max/avg")
 DENSE: Pair = ("max/avg", "avg")  # what is left of the lead after that
+# Rule 21 takes the first of these apart: what the zeros do, and what it does that the gradient is the pool's own.
+ZEROS: Pair = ("max", "max/ties")
+POOLS_OWN: Pair = ("max/ties", "max/avg")
 CAUSE = ("max", "max/ties", "max/silent", "max/avg", "avg", "avg/max")  # the trainings of rules 11 and 12
 DENSITY, MASKING, UNRESOLVED = "density matters by itself", "masking", "not resolved"
 
@@ -37,3 +40,9 @@ def verdict(own: Difference, worst: Difference) -> str:
     if own.above and worst.zero and worst.half <= own.half:
         return MASKING
     return UNRESOLVED
+
+
+def of_zeros(zeros: Difference, own: Difference) -> str:
+    """Rule 21's word for the differences of ZEROS and of POOLS_OWN, both in the worst case."""
+    words = {(True, False): "the zeros protect", (False, True): "being the pool's own does", (True, True): "both do"}
+    return words.get((zeros.above, own.above), UNRESOLVED)

@@ -11,7 +11,7 @@ from ...stats import FEW
 from .. import tables
 from ..attacks.tables import SHOWN
 from ..comparison import scoped
-from ..design.matrix import DENSE, TRAINED, verdict
+from ..design.matrix import DENSE, POOLS_OWN, TRAINED, UNRESOLVED, ZEROS, of_zeros, verdict
 from ..standing import EPS, OWN, WITH_ASSG, WORST, Difference, between, difference
 from ..tables import FIVE_SEEDS, PAIR, interval_text, listed, seeds_text
 from . import Finding
@@ -138,6 +138,22 @@ def through(stand: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
         f"{interval_text(rest.mean, rest.half)} points, which cannot be told from zero "
         f"({seeds_text(worst.seeds)}, {word}).",
         worst.above and rest.zero,
+    )
+
+
+def zeros(stand: pd.DataFrame, epochs: int) -> Finding:
+    """What of training through max pooling's own gradient is its zeros' doing is not told apart (rule 21)."""
+    apart, own = (difference(stand, WORST, pair) for pair in (ZEROS, POOLS_OWN))
+    if apart is None or own is None:
+        raise lacking("backwards", ZEROS)
+    few = apart.seeds < FIVE_SEEDS
+    word = "too few for rule 21" if few else f"in the words of rule 21: {of_zeros(apart, own)}"
+    return Finding(
+        f"Trained for {epochs} epochs through the gradient that all ties share, which is dense at the pool and still "
+        f"the pool's own, max pooling keeps {interval_text(apart.mean, apart.half)} points fewer than trained through "
+        f"its own sparse one, and {interval_text(own.mean, own.half)} more than through average pooling's "
+        f"({seeds_text(apart.seeds)}, {word}).",
+        few or of_zeros(apart, own) == UNRESOLVED,
     )
 
 
