@@ -6,11 +6,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import nbformat
 import pandas as pd
 import pytest
 import yaml
+from IPython.core.pylabtools import print_figure
+from matplotlib.figure import Figure
 from test_verdicts import at_paper_scale
 
 from snnpaper import ledger
@@ -89,6 +92,18 @@ def test_figures_are_written_twice_the_same(tmp_path, monkeypatch):
         seen.append([f.read_bytes() for f in sorted(folder.iterdir())])
     assert seen[0] == seen[1] and [b[:5] for b in seen[0]] == [b"%PDF-", b"<?xml"]
     assert all(f'href="{page.FIGURES}/ch0-test.{suffix}" download' in text for suffix in ("svg", "pdf"))
+
+
+def test_a_notebook_s_picture_is_one_line_and_says_what_it_said():
+    plots.use_style()
+    figure = Figure()  # without a layout, which would move by a hair from one drawing to the next
+    ax = figure.subplots()
+    ax.imshow([[0, 1], [1, 0]])
+    ax.set_title("a b")
+    one, lines = plots.drawn(figure), print_figure(figure, "svg", **plots.SAVE)
+    assert "\n" not in one and lines.count("\n") > 50 and len(one) < len(lines)
+    told = [re.sub(r"\s+", "", ElementTree.canonicalize(svg)) for svg in (one, lines)]
+    assert told[0] == told[1]
 
 
 @pytest.fixture

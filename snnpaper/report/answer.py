@@ -45,10 +45,12 @@ def sentences(acc: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
     first, then, half = pools.lead(acc, "spike", TRAIN), *(pools.on_curve(curves, pools.SPIKE, r) for r in (8, EPS))
     found, relu = gradients.gradients(), pools.twins(acc)["relu"].sum()
     findings.check(together.leads(again_all, AGAIN.epochs))
+    findings.check(length.zeros(others, AGAIN.epochs))
     findings.check(together.without_gradient({LONG.epochs: battery, AGAIN.epochs: again_all}))
     hit = pools.lead(acc, "spike", TRAIN, shown=AGAIN)
     worst, again = (standing.difference(which, standing.WORST, PAIR) for which in (stand, others))
     after, lost = (standing.difference(which, standing.WORST, matrix.TRAINED) for which in (stand, others))
+    ties = standing.difference(others, standing.WORST, matrix.ZEROS)
     on_clean, later = pools.lead(acc, "clean"), pools.lead(acc, "clean", shown=AGAIN)
     left = together.worst(battery).loc[("spike", EPS)]
     attacked_seeds = sorted(again_all.loc[again_all["eps"] == together.LEFT, "seed"].unique())
@@ -57,7 +59,7 @@ def sentences(acc: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
     )
     assert shown.scale != "paper", "the networks have the paper's scale: the third sentence is to be written anew"
     assert max(then[one], then[other]) < 1 / TABLE[shown.dataset].classes, "the first sentence speaks of chance"
-    assert worst and again and after and lost, "the second sentence is of the longer training"
+    assert worst and again and after and lost and ties, "the second sentence is of the longer training"
     assert again.zero, "the second sentence does not tell the lead in four ways from zero"
     assert lost.seeds >= FIVE_SEEDS and min(lost.by_seed.values()) > 0, "the heading says what the lead is owed to"
     assert worst.seeds == left["seeds"] == after.seeds, "the second sentence counts the seeds of the longest once"
@@ -75,7 +77,9 @@ def sentences(acc: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
         f"are {interval_text(left['difference'], left['half'])} and {interval_text(worst.mean, worst.half)}. Trained "
         "through average pooling's dense gradient, max pooling keeps in the four ways "
         f"{interval_text(lost.mean, lost.half)} points fewer after {AGAIN.epochs} epochs ({seeds_text(lost.seeds)}) "
-        f"and {interval_text(after.mean, after.half)} after {LONG.epochs} ({seeds_text(after.seeds)}).",
+        f"and {interval_text(after.mean, after.half)} after {LONG.epochs} ({seeds_text(after.seeds)}); through the "
+        f"gradient that all ties share, dense too but the pool's own, {interval_text(ties.mean, ties.half)} fewer "
+        f"after {AGAIN.epochs} ({seeds_text(ties.seeds)}).",
         f"After {shown.epochs} epochs the gradient at the network's input is dense with either pool "
         f"({gradients.floor(found['density'].min())} % or more of it is not zero) and smaller with max pooling, which "
         f"leads on clean images by {pools.points(on_clean)} (after {AGAIN.epochs}, "

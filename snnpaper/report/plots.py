@@ -7,6 +7,7 @@ under a figure and its alternative text belong to the chapter. Here: the style a
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,15 @@ def use_style() -> None:
         inline: Any = InlineBackend.instance(parent=shell)
         inline.shell, inline.print_figure_kwargs = shell, SAVE
         inline.figure_formats = {"svg"}
+        shell.display_formatter.formatters["image/svg+xml"].for_type(Figure, drawn)
+
+
+def drawn(figure: Figure) -> str | None:
+    """The figure's SVG on one line: a notebook stores every line on its own, at a third of the size of it all."""
+    from IPython.core.pylabtools import print_figure
+
+    svg = print_figure(figure, "svg", **SAVE)
+    return svg and re.sub(r"\s*\n\s*", " ", svg)
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:

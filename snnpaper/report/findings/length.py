@@ -11,7 +11,7 @@ from ...stats import FEW
 from .. import tables
 from ..attacks.tables import SHOWN
 from ..comparison import scoped
-from ..design.matrix import DENSE, POOLS_OWN, TRAINED, UNRESOLVED, ZEROS, of_zeros, verdict
+from ..design.matrix import DENSE, POOLS_OWN, TRAINED, ZEROS, of_zeros, verdict
 from ..standing import EPS, OWN, WITH_ASSG, WORST, Difference, between, difference
 from ..tables import FIVE_SEEDS, PAIR, interval_text, listed, seeds_text
 from . import Finding
@@ -118,10 +118,10 @@ def points(d: Difference) -> str:
 
 def whole(stand: pd.DataFrame) -> pd.DataFrame:
     """The rows of `stand` of both pools and of max pooling trained through average pooling's gradient, in the seeds
-    that have all three."""
-    found = stand[stand["training"].isin({*TRAINED, *DENSE})]
-    seeds = found.groupby("seed")["training"].nunique()
-    return found[found["seed"].isin(seeds.index[seeds == len({*TRAINED, *DENSE})])]
+    that have all three; and of max pooling trained through the gradient that all ties share, where these have it."""
+    three = {*TRAINED, *DENSE}
+    have = stand.groupby("seed")["training"].agg(set)
+    return stand[stand["training"].isin({*three, *ZEROS}) & stand["seed"].isin(have.index[have.map(three.issubset)])]
 
 
 def through(stand: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
@@ -142,18 +142,17 @@ def through(stand: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
 
 
 def zeros(stand: pd.DataFrame, epochs: int) -> Finding:
-    """What of training through max pooling's own gradient is its zeros' doing is not told apart (rule 21)."""
+    """After a longer training it is not the zeros of max pooling's gradient that protect, but that it is its own."""
     apart, own = (difference(stand, WORST, pair) for pair in (ZEROS, POOLS_OWN))
     if apart is None or own is None:
         raise lacking("backwards", ZEROS)
-    few = apart.seeds < FIVE_SEEDS
-    word = "too few for rule 21" if few else f"in the words of rule 21: {of_zeros(apart, own)}"
+    word = "too few for rule 21" if apart.seeds < FIVE_SEEDS else f"in the words of rule 21: {of_zeros(apart, own)}"
     return Finding(
-        f"Trained for {epochs} epochs through the gradient that all ties share, which is dense at the pool and still "
-        f"the pool's own, max pooling keeps {interval_text(apart.mean, apart.half)} points fewer than trained through "
-        f"its own sparse one, and {interval_text(own.mean, own.half)} more than through average pooling's "
-        f"({seeds_text(apart.seeds)}, {word}).",
-        few or of_zeros(apart, own) == UNRESOLVED,
+        f"Trained for {epochs} epochs through the gradient that all ties share, dense at the pool too and still the "
+        f"pool's own, max pooling keeps {interval_text(apart.mean, apart.half)} points fewer than trained through its "
+        f"sparse one, which cannot be told from zero, and {interval_text(own.mean, own.half)} more than trained "
+        f"through average pooling's ({seeds_text(apart.seeds)}, {word}): what protects is not seen to be the zeros.",
+        apart.zero and own.above,
     )
 
 
