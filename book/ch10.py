@@ -303,7 +303,7 @@ HTML(page.fold(page.runs_table(others), "networks that are not kept"))
 # %% [markdown]
 # ## Check us
 #
-# [](howto-check) goes through one number step by step.
+# [](howto-check.ipynb) goes through one number step by step.
 #
 # - **In seconds**: open a record in `results/`; it names its configuration, code version, data checksum and
 #   hardware. `make test` reads every table's rule.

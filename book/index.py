@@ -142,9 +142,9 @@ HTML(
 #
 # **In a day**: [](theorems) with its proofs, [](ch-trade-off) with a network that you train and attack yourself,
 # [](ch-rules) for the rules and when they were written, and the exercises. Then overturn something: every number
-# has a record in `results/`, the networks that a page loads are in `zoo/`, and [](howto-check) says how to check us.
+# has a record in `results/`, the networks that a page loads are in `zoo/`, and [](howto-check.ipynb) says how to check us.
 #
-# **With a network of your own**: [](howto-audit) puts it through the same audit, [](howto-pool) gives it a pool of yours.
+# **With a network of your own**: [](howto-audit.ipynb) puts it through the same audit, [](howto-pool.md) gives it a pool of yours.
 #
 # Each chapter opens with its findings. A **live part** runs while the page is built, on digits, in less than a minute; a
 # **recorded part** is drawn from committed records of longer runs, and names its runs, its scale and its n.
