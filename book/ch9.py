@@ -149,7 +149,7 @@ HTML(bullets([*lines, f"The first minus the second: {change}."]))
 # pooling trained through average pooling's gradient ([rules 17 and 19](rules-cause)) and, for fifteen, through the one that all ties
 # share (rule 21), attacked in the same way:
 
-# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ch9-longer", "caption": "Recorded part: the matrix above after 15 epochs of training, for four of its rows, of the seeds that have max, max/avg and avg; ± half of the 95 % interval. Reduced scale."}, "image": {"alt": "A matrix of percentages with four rows, max pooling trained through its own gradient, through that of all ties and through average pooling's, and average pooling, and the attack's backward passes in columns. In every column the first two rows stand most."}}
+# %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ch9-longer", "caption": "Recorded part: the matrix above after 15 epochs of training, for four of its rows, of the seeds that have max, max/avg and avg; ± half of the 95 % interval. Reduced scale."}, "image": {"alt": "A matrix of percentages with four rows, max pooling trained through its own gradient, through that of all ties and through average pooling's, and average pooling, and the attack's backward passes in columns. In every column more stand in the first of these and that of all ties than in the others."}}
 lengths = {answer.AGAIN.epochs: length.whole(fifteen), scoped.JUDGED.epochs: length.whole(longer)}
 again_shares, long_shares = map(standing.shares, lengths.values())
 labels = ("training: forward/backward", "the attack's backward pass")
@@ -195,9 +195,9 @@ rest = [standing.difference(lengths[answer.AGAIN.epochs], a, matrix.DENSE) for a
 assert all(d.zero and d.half > 0.05 for d in rest)
 
 # %% [markdown]
-# The forward pass is max pooling's in both of the first rows; only the gradient in training differs. After both lengths the
-# network that was trained through the sparse one survives more under every pass of the attacker, his worst included, in every seed:
-# that is in the network, and no matter of the attacker's gradient. Rule 19 calls it *density matters by itself*, and that word says too
+# The forward pass is max pooling's in every row but the last; only the gradient in training differs. After both lengths the
+# network that was trained through the sparse one survives more than the one trained through average pooling's, under every pass of
+# the attacker, his worst included, in every seed: that is in the network, and no matter of the attacker's gradient. Rule 19 calls it *density matters by itself*, and that word says too
 # much: the two gradients differ in more than their zeros, since the dense one is not that of the forward pass, and is smaller
 # (below). The gradient that all ties share (max/ties) is dense as well, and the forward pass's own; trained through it max
 # pooling survives as it does through the sparse one, and clearly more than through average pooling's. So the few seeds of
