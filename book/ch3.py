@@ -205,7 +205,8 @@ plots.gradient_trail(trails)
 # ## Recorded: real images
 #
 # Everything from here on is drawn from `results/`. Each network was trained on 45,000 CIFAR images or on
-# as many as its row says, with 5,000 others held out for validation, and attacked on the first 1,000 test images. The paper's scale is width 64 and
+# as many as its row says, with 5,000 others held out for validation. Under attack they are measured on the first 1,000 test images, where [](ch-tables)
+# shows them. The paper's scale is width 64 and
 # 100 epochs; each row says whether it is there.
 
 # %% tags=["hide-input"]

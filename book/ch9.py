@@ -15,8 +15,8 @@
 #
 # **The finding.** After four epochs the sparse gradient misleads the attacker: on the same networks a sparser backward pass of
 # the attack leaves more images, and an attacker who tries the pool's other passes takes more from max than from average
-# pooling. Whether it also protects is not resolved then. After fifteen epochs it does: max pooling that is trained through
-# average pooling's dense gradient instead survives the worst of four passes less often, in each of five seeds, by five to fourteen
+# pooling. Whether training through it protects is not resolved then. After fifteen epochs it does: max pooling that is trained
+# through average pooling's dense gradient instead survives the worst of four passes less often, in each of five seeds, by five to fourteen
 # points, and has no lead over average pooling that could be told from zero. After thirty, in one seed, it is the same (under all
 # attacks together a part of the lead is left). It is not seen to be the gradient's zeros: trained through the gradient that all ties
 # share, which is dense too but max pooling's own, max pooling survives as with its sparse one, in the few seeds that were trained so.
@@ -72,7 +72,7 @@ HTML(
 # pass taken apart, which is what tells the three apart.
 #
 # The sentences on four epochs follow from the records by [rules 11, 12 and 15](rules-cause), written before any network was trained
-# whose backward pass is not its forward pass's own; those on fifteen and thirty by rules 17, 19 and 20, of which some seeds were
+# whose backward pass is not its forward pass's own; those on fifteen and thirty by rules 17 to 21, of which some seeds were
 # known (the rules page says which). Differences are paired by image.
 
 # %% [markdown]
@@ -200,11 +200,11 @@ assert all(d.zero and d.half > 0.05 for d in rest)
 # the attacker, his worst included, in every seed: that is in the network, and no matter of the attacker's gradient. Rule 19 calls it *density matters by itself*, and that word says too
 # much: the two gradients differ in more than their zeros, since the dense one is not that of the forward pass, and is smaller
 # (below). The gradient that all ties share (max/ties) is dense as well, and the forward pass's own; trained through it max
-# pooling survives as it does through the sparse one, and clearly more than through average pooling's. So the few seeds of
-# [rule 21](rules-cause) point to a gradient that is the pool's own, and not to its zeros. What max pooling trained through the dense gradient has over average pooling cannot be told from zero, in intervals that
+# pooling survives nearly as well as through the sparse one, and better than through average pooling's, in each seed. So the few
+# seeds of [rule 21](rules-cause), whose intervals are over the images alone, point to a gradient that is the pool's own, and not to its zeros. What max pooling trained through the dense gradient has over average pooling cannot be told from zero, in intervals that
 # would hide a lead of several points; all attacks together do show one after thirty epochs (above). In the seed of thirty epochs max
 # pooling withstands the worst attack about as well as after four, and average pooling and max/avg lose: training through its own
-# gradient keeps what a long training through a dense one takes away. What may overturn this is a stronger attack, and the last
+# gradient keeps what a long training through average pooling's takes away. What may overturn this is a stronger attack, and the last
 # epochs, which go up and down.
 #
 # ## Size apart from sparsity
@@ -321,7 +321,8 @@ if len(networks) >= 24:  # what the next two sections say of rule 12
 # - After fifteen epochs it survives better, by five to fourteen points in each of five seeds, with SA-PGD and ASSG beside the four
 #   passes too; trained through the dense gradient it has no lead that could be told from zero. The gradient that max pooling is
 #   trained through is a cause of its lead after a longer training, but not seen to be so by its zeros: the dense gradient of all ties
-#   does as well, in the few seeds that have it. After thirty, in one seed, the lead goes with the dense gradient, too.
+#   does as well, in the few seeds that have it. After thirty, in one seed, the lead through the four passes goes with average pooling's
+#   gradient, too; under all attacks together a part of it stays.
 # - Sparser need not be smaller: with the forward pass alike max pooling's backward pass gives a larger norm than average pooling's,
 #   and than the sparsest, through no silent window.
 # - Once the gradient's size and the margin are known, density at the pool says nothing more of an image's least radius that

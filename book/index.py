@@ -109,8 +109,8 @@ HTML(
 HTML(findings.say(gradients.smaller(), pools.clean(acc, answer.AGAIN.epochs), pools.reversed_by_relu(acc)))
 
 # %% [markdown]
-# The directions among the paper's claims are judged at two named reduced scales with five seeds, apart from its numbers
-# ([](report-scoped)):
+# The directions among the paper's claims are judged at two named reduced scales as soon as five seeds are there, apart from its
+# numbers ([](report-scoped)):
 
 # %% tags=["hide-input"]
 found = scoped.differences()

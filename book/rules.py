@@ -110,7 +110,8 @@ from snnpaper.stats import wilson
 #    Threshold-dependent BatchNorm is not trained apart: with the threshold 1 and its factor 1 it is BatchNorm.
 #
 # Rule 17 was added on 27 November 2026, after one seed of max and average pooling was trained for 30 epochs and attacked, and before any
-# network of that length was trained through another gradient.
+# network of that length was trained through another gradient (rule and record were committed together, so the history does not
+# show it).
 #
 # 17. **Rule 11 after 30 epochs.** Max, max/avg and average pooling at 30 epochs, otherwise as in rule 11 and with its words. For a pair of
 #    fewer than five seeds the differences are shown and there is no word.

@@ -79,7 +79,7 @@ def sentences(acc: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
         f"{interval_text(lost.mean, lost.half)} points fewer after {AGAIN.epochs} epochs ({seeds_text(lost.seeds)}) "
         f"and {interval_text(after.mean, after.half)} after {LONG.epochs} ({seeds_text(after.seeds)}); through the "
         f"gradient that all ties share, dense too but the pool's own, {interval_text(ties.mean, ties.half)} fewer "
-        f"after {AGAIN.epochs} ({seeds_text(ties.seeds)}).",
+        f"after {AGAIN.epochs} ({seeds_text(ties.seeds)}). Intervals of one or two seeds are over the images alone.",
         f"After {shown.epochs} epochs the gradient at the network's input is dense with either pool "
         f"({gradients.floor(found['density'].min())} % or more of it is not zero) and smaller with max pooling, which "
         f"leads on clean images by {pools.points(on_clean)} (after {AGAIN.epochs}, "

@@ -119,7 +119,7 @@ def _least() -> Iterator[tuple[str, Run, dict]]:
 def _over(cell: dict, quantity: str, pairs: pd.Series, part: pd.DataFrame) -> Iterator[dict]:
     if len(pairs):
         mean, half = over_seeds(pairs)
-        runs = sorted(set(part.loc[part["seed"].isin(pairs.index), "run"]))
+        runs = sorted(set(tables.of(part[part["seed"].isin(pairs.index)])["run"]))
         found = {"quantity": quantity, "seeds": len(pairs), "mean": mean, "half": half, "by_seed": dict(pairs)}
         yield cell | found | {"n": part["n"].min(), "runs": runs}
 

@@ -147,11 +147,13 @@ def zeros(stand: pd.DataFrame, epochs: int) -> Finding:
     if apart is None or own is None:
         raise lacking("backwards", ZEROS)
     word = "too few for rule 21" if apart.seeds < FIVE_SEEDS else f"in the words of rule 21: {of_zeros(apart, own)}"
+    over = "the images alone" if apart.seeds < FEW else "seeds and images"
     return Finding(
         f"Trained for {epochs} epochs through the gradient that all ties share, dense at the pool too and still the "
         f"pool's own, max pooling keeps {interval_text(apart.mean, apart.half)} points fewer than trained through its "
         f"sparse one, which cannot be told from zero, and {interval_text(own.mean, own.half)} more than trained "
-        f"through average pooling's ({seeds_text(apart.seeds)}, {word}): what protects is not seen to be the zeros.",
+        f"through average pooling's ({seeds_text(apart.seeds)}, intervals over {over}, {word}): what protects "
+        "is not seen to be the zeros.",
         apart.zero and own.above,
     )
 
