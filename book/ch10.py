@@ -24,7 +24,7 @@
 import pandas as pd
 from IPython.display import HTML
 
-from snnpaper.report import findings, standing, tables
+from snnpaper.report import findings, page, standing, tables
 from snnpaper.report.attacks import tables as attacked
 from snnpaper.report.comparison import scoped, verdicts
 from snnpaper.report.design import matrix
@@ -52,7 +52,6 @@ HTML(findings.say(*said_first))
 from snnpaper.config import Run
 from snnpaper.measure import TABLE
 from snnpaper.nets import models
-from snnpaper.report import page
 from snnpaper.report.comparison import beside, claims, deviations, failures
 
 # %% [markdown]
@@ -186,7 +185,7 @@ found, shown = scoped.differences(), []
 for scale in scoped.SCALES:
     scopes = scoped.judged(found, scale)
     linked = scopes.assign(runs=[page.short_links(r) for r in scopes["runs"]])
-    shown.append(tables.bullets([scoped.sentence(scopes, scale)]) + page.table(linked, raw=["runs"], group=["claim"]))
+    shown.append(page.bullets([scoped.sentence(scopes, scale)]) + page.table(linked, raw=["runs"], group=["claim"]))
 HTML("".join(shown))
 
 # %% [markdown]

@@ -46,7 +46,7 @@ from IPython.display import HTML
 
 from snnpaper import ledger
 from snnpaper.report import page, plots
-from snnpaper.report.tables import bullets
+from snnpaper.report.page import bullets
 from snnpaper.report.theory import figures, refutation, tables
 from snnpaper.theory import algebra, bounds, chain, examples, layers, lemmas, ratio
 

@@ -22,7 +22,7 @@ from functools import partial
 
 from IPython.display import HTML
 
-from snnpaper.report import findings, tables
+from snnpaper.report import findings, tables, words
 from snnpaper.report.comparison import scoped
 from snnpaper.report.findings import pools as compared
 
@@ -47,7 +47,7 @@ HTML(findings.say(*(finding(everything) for finding in first)) if measured else 
 # %% tags=["hide-input"]
 import pandas as pd
 
-from snnpaper import config, ledger, sparsity, zoo
+from snnpaper import config, ledger, parameters, sparsity, zoo
 from snnpaper.attacks.standard import EVAL, Attack
 from snnpaper.measure import TABLE, experiment, robustness
 from snnpaper.nets import data, pools
@@ -85,7 +85,7 @@ seed = 0
 device = "cpu"
 
 # %%
-run, device = config.parse(config.given(before, globals()))
+run, device = parameters.parse(parameters.given(before, globals()))
 print(
     f"{run.label}, {pools.find(run.pooling).label}, width {run.width}, on {run.dataset}: {run.epochs} epochs of "
     f"batches of {run.batch_size}, {run.coding} coding with T = {run.T}, seed {run.seed} (scale: {run.scale})"
@@ -152,7 +152,7 @@ frame = pd.concat([tables.accuracies_of(r, f) for r, f in found.items()], ignore
 def side_by_side(space):
     """Per cent right in one threat model, a row an attack, a column a pool."""
     part = frame[frame["space"].isin(["clean", space])].assign(right=lambda f: 100 * f["accuracy"])
-    part["attack"] = [tables.attack_text(row) for _, row in part.iterrows()]
+    part["attack"] = [words.attack_text(row) for _, row in part.iterrows()]
     wide = part.pivot_table(index=["attack", "n"], columns="pool", values="right", sort=False).round(0)
     return HTML(f"<p>{space} space, per cent of the images right</p>{page.table(wide.reset_index())}")
 
@@ -226,7 +226,7 @@ HTML(page.fold(page.table(shown, group=["dataset"]), f"{len(shown)} trained netw
 # %% tags=["hide-input"] mystnb={"figure": {"name": "fig-ch3-dots", "caption": "Recorded part: accuracy with max minus accuracy with average pooling, paired by seed and image, width-16 SEW-ResNet-18 on CIFAR-10, 4 epochs, 1,000 attacked test images (clean: all 10,000), pixel space. Rings: seeds; filled: their mean with its 95 % interval over seeds and images."}, "image": {"alt": "Five rows, clean, FGSM and PGD-7 at two radii. All seeds lie right of zero; the intervals of the means reach from about zero to six points."}}
 small = compared.five(recorded)
 small = tables.contrast(small[small["space"].isin(["clean", "pixel"])])
-small = small.assign(attack=[tables.attack_text(r) for _, r in small.iterrows()])
+small = small.assign(attack=[words.attack_text(r) for _, r in small.iterrows()])
 open_ = small.loc[small["difference"] <= small["half"], ["method", "eps"]]
 assert not measured or ((small["difference"] > 0).all() and open_.to_numpy().tolist() == [["pgd", 6]])
 figures.seed_differences(small, list(small["attack"])) if len(small) else "not recorded yet"

@@ -53,14 +53,14 @@ from snnpaper import ledger, zoo
 from snnpaper.config import Run
 from snnpaper.measure import trail as measure
 from snnpaper.nets import data
-from snnpaper.report import page, plots, tables
+from snnpaper.report import page, plots, tables, words
 from snnpaper.report.comparison import verdicts
 from snnpaper.report.trail import activity, decay, figures
 from snnpaper.stats import over_seeds
 
 plots.use_style()
 first = trained.iloc[0]
-print(f"The networks of this page: {tables.network_text(first)}, on {data.TABLE[first['dataset']].label}.")
+print(f"The networks of this page: {words.network_text(first)}, on {data.TABLE[first['dataset']].label}.")
 
 # %% [markdown]
 # (trail-backward)=
@@ -294,9 +294,7 @@ def shown(question):
     """The rows of one question, their table for the page, and the networks behind them."""
     rows = densities.ablation(question, found)
     text = rows[["setting", "state", "pool"]].copy()
-    marks = [
-        f"{tables.reading('reduced', s)}; {s} seed{'s' if s > 1 else ''}" if s else "missing" for s in rows["seeds"]
-    ]
+    marks = [f"{words.reading('reduced', s)}; {words.seeds_text(s)}" if s else "missing" for s in rows["seeds"]]
     for place in ("sn1", "conv1", "input"):
         pairs = zip(rows[f"{place}_mean"], rows[f"{place}_half"], strict=True)
         text[f"{figures.LABELS[place]} (%)"] = [densities.percent(m, h) for m, h in pairs]
@@ -414,7 +412,7 @@ below = page.folded(absent, "missing in the small network of this section, with 
 HTML(page.table(decay.rows(pairs), page.origin(behind) + below, group=["network"]))
 
 # %% tags=["remove-input"]
-HTML(tables.bullets(decay.sentences(pairs)))
+HTML(page.bullets(decay.sentences(pairs)))
 
 # %% [markdown]
 # ### Depth
@@ -435,11 +433,11 @@ table
 # %% tags=["hide-input"]
 linked = tables.of(densities.weights())
 text = pd.DataFrame({
-    "network": [tables.where(r) for _, r in linked.iterrows()], "pool": linked["pool"], "seed": linked["seed"],
+    "network": [words.where(r) for _, r in linked.iterrows()], "pool": linked["pool"], "seed": linked["seed"],
     "input (%)": (100 * linked["input"]).round(2), "conv1's weights (%)": (100 * linked["conv1"]).round(1),
     "live weights (%)": (100 * linked["weights"]).round(1), "all weights (%)": (100 * linked["all weights"]).round(1),
     "live share (%)": (100 * linked["live"]).round(1), "images (weights)": linked["n_weights"],
-    "reading": [tables.reading(s, 1) for s in linked["scale"]],
+    "reading": [words.reading(s, 1) for s in linked["scale"]],
 })  # fmt: skip
 numbers = page.table(text, group=["network", "reading"])
 HTML(page.fold(numbers, f"{len(text)} networks, a row each") + page.origin(linked))
@@ -460,10 +458,10 @@ for _, part in linked.groupby(tables.COMMON, sort=False):
         said = [
             f"{what} {mean:+.2f}" + (f" ± {half:.2f}" if half == half else "") for what, (mean, half) in over.items()
         ]
-        how = f"{seeds} seed{'' if seeds == 1 else 's'}, {tables.reading(part.iloc[0]['scale'], seeds)}"
-        lines.append(f"{tables.where(part.iloc[0])}: {'; '.join(said)} ({how})")
+        how = f"{words.seeds_text(seeds)}, {words.reading(part.iloc[0]['scale'], seeds)}"
+        lines.append(f"{words.where(part.iloc[0])}: {'; '.join(said)} ({how})")
 assert linked["input"].min() > 0.9
-HTML(tables.bullets(lines))
+HTML(page.bullets(lines))
 
 # %% [markdown]
 # The gradient by conv1's weights is dense whatever the input's is: its kernel is shared by all positions, so one

@@ -24,7 +24,7 @@
 # %% tags=["hide-input"]
 from IPython.display import HTML
 
-from snnpaper.report import findings, tables
+from snnpaper.report import findings, page, tables, words
 from snnpaper.report.comparison import scoped
 from snnpaper.report.findings import length
 from snnpaper.report.findings import pools as compared
@@ -67,7 +67,7 @@ import pandas as pd
 from snnpaper.attacks.standard import EVAL, TRAIN
 from snnpaper.config import Run
 from snnpaper.nets import data
-from snnpaper.report import gaps, page, plots
+from snnpaper.report import gaps, plots
 from snnpaper.report.attacks import tables as attacked
 from snnpaper.report.comparison import beside, figures, verdicts
 
@@ -139,7 +139,7 @@ figure
 HTML(page.under(figure, "ch5-differences", page.origin(used)))
 
 # %% tags=["hide-input"]
-HTML(tables.bullets(tables.readings(acc)))
+HTML(page.bullets(words.readings(acc)))
 
 # %% [markdown]
 # (tables-length)=
@@ -174,7 +174,7 @@ figure = figures.plane(everything)
 figure
 
 # %% tags=["hide-input"]
-HTML(page.under(figure, "ch5-plane") + tables.bullets([figures.quadrants(everything, *key) for key in figures.SPACES]))
+HTML(page.under(figure, "ch5-plane") + page.bullets([figures.quadrants(everything, *key) for key in figures.SPACES]))
 
 # %%
 known = verdicts.paper_values()

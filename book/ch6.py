@@ -59,7 +59,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from snnpaper import config, ledger, zoo
+from snnpaper import ledger, parameters, zoo
 from snnpaper.attacks.ensemble import predictions, step
 from snnpaper.attacks.gradients import Backward, backward
 from snnpaper.attacks.levels import level_search
@@ -80,7 +80,8 @@ from snnpaper.report.attacks import (
 )
 from snnpaper.report.attacks.stronger import TOLERANCE
 from snnpaper.report.comparison import scoped
-from snnpaper.report.tables import accuracies, bullets
+from snnpaper.report.page import bullets
+from snnpaper.report.tables import accuracies
 from snnpaper.train import train
 
 plots.use_style()
@@ -106,7 +107,7 @@ epochs = 3
 seed = 0
 
 # %%
-run, device = config.parse(config.given(before, globals()))
+run, device = parameters.parse(parameters.given(before, globals()))
 if run.dataset != "digits":
     raise ValueError(f"profile is {profile!r}; allowed here: demo (the live part trains on digits)")
 print(f"{run.label}, {pools.find(run.pooling).label}, width {run.width}, on {run.dataset} (scale: {run.scale})")

@@ -25,8 +25,9 @@ from IPython.display import HTML
 from snnpaper import campaign, ledger, measure
 from snnpaper.report import findings, page, plots, standing
 from snnpaper.report.findings import sharpness as said
+from snnpaper.report.page import bullets
 from snnpaper.report.sharpness import figures, matrix
-from snnpaper.report.tables import PAIR, bullets
+from snnpaper.report.tables import PAIR
 
 plots.use_style()
 stand = standing.standing(matrix.attacks())

@@ -55,7 +55,7 @@ import pandas as pd
 import torch
 from spikingjelly.datasets.utils import load_ATIS_bin
 
-from snnpaper import campaign, config, zoo
+from snnpaper import campaign, parameters, zoo
 from snnpaper.attacks.events import BUDGETS, events_needed, moves
 from snnpaper.measure.events import KINDS
 from snnpaper.nets import data
@@ -66,7 +66,7 @@ from snnpaper.nets.recordings import write_simulated
 from snnpaper.report import page, plots
 from snnpaper.report.attacks.figures import radius_curves
 from snnpaper.report.events import figures
-from snnpaper.report.tables import bullets
+from snnpaper.report.page import bullets
 
 plots.use_style()
 before = {*globals(), "before"}  # whatever is new below is a parameter, known or not
@@ -83,7 +83,7 @@ seed = 0
 
 # %%
 given = {k: v for k, v in globals().items() if k not in before and k[0] != "_"}
-run, _ = config.parse(tables.SHOWN["nmnist"].to_dict() | given)
+run, _ = parameters.parse(tables.SHOWN["nmnist"].to_dict() | given)
 _, coded = zoo.load(run.name)
 coded.requires_grad_(False)
 print(f"{run.label}, {run.pool} pooling, width {run.width}: {run.epochs} epochs of {run.images} recordings")

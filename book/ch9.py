@@ -33,7 +33,8 @@ from snnpaper.report.comparison import scoped
 from snnpaper.report.design import dial, figures, matrix, size
 from snnpaper.report.findings import cause as said
 from snnpaper.report.findings import length, together
-from snnpaper.report.tables import PAIR, accuracies, bullets
+from snnpaper.report.page import bullets
+from snnpaper.report.tables import PAIR, accuracies
 
 plots.use_style()
 everyone, every_image = standing.standing(matrix.attacks()), size.images()

@@ -29,7 +29,7 @@ from snnpaper.report.findings import cause, gradients, length, pools, together
 
 plots.use_style()
 acc, curves, worst = tables.accuracies(), attacked.curves(), attacked.rows()
-HTML(tables.bullets(answer.sentences(acc, curves), "ol"))
+HTML(page.bullets(answer.sentences(acc, curves), "ol"))
 
 # %% tags=["remove-input"] mystnb={"figure": {"name": "fig-answer", "caption": "Accuracy with max minus accuracy with average pooling on CIFAR-10 in the threat model of the paper's code (spike space: the attack changes the coded image), with 95 % intervals: filled, over five seeds and the images; hollow, fewer seeds, and of one or two over the images alone; no mark, not recorded. Top: SEW-ResNet-18 after three lengths of training; PGD-20 counts any iterate; '4 gradients' counts the correctly classified images that survive the gradient through the pool in four ways; all attacks together saw fewer images. Bottom: three 18-layer networks trained more briefly, on a fifth of the images; gradients in eval mode."}, "image": {"alt": "Two panels of dots with intervals around a line at zero. Top, one network: clean, PGD-7 as published and PGD-7 in eval mode lie right of zero, max pooling ahead; for PGD-20 with any iterate, at two radii, for the worst of four gradients and for all attacks together the interval contains zero. After fifteen epochs the marks of the published attack and of all attacks together lie right of zero, that of four gradients has an interval over both sides. After thirty every mark lies right of zero. Bottom, spiking networks lie right of zero or on it, their ReLU twins far to the left, average pooling ahead."}}
 answer.figure(acc)
@@ -114,7 +114,7 @@ HTML(findings.say(gradients.smaller(), pools.clean(acc, answer.AGAIN.epochs), po
 
 # %% tags=["hide-input"]
 found = scoped.differences()
-HTML(tables.bullets([scoped.sentence(scoped.judged(found, scale), scale) for scale in scoped.SCALES]))
+HTML(page.bullets([scoped.sentence(scoped.judged(found, scale), scale) for scale in scoped.SCALES]))
 
 # %% tags=["remove-input"]
 HTML(

@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 
 from . import command, ledger, measure
-from .config import PROFILES, Run, add_arguments, check_device, parse
+from .config import PROFILES, Run
 from .nets import data
+from .parameters import add_arguments, check_device, parse
 from .stats import wilson
 from .workers import share, side_by_side
 
@@ -53,8 +54,8 @@ def _add_fetch(parser: argparse.ArgumentParser) -> None:
 def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--profile", default="demo", choices=PROFILES, help="default %(default)s")
     _add_device(parser)
-    parser.add_argument("--measure", nargs="*", default=measure.USUAL, choices=measure.TABLE, metavar="KIND",
-                        help="records to make of it afterwards; default %(default)s; none: only train")  # fmt: skip
+    parser.add_argument("--measure", nargs="+", default=measure.USUAL, choices=measure.TABLE, metavar="KIND",
+                        help="records to make of it afterwards; default %(default)s")  # fmt: skip
     parser.add_argument("--no-measure", dest="measure", action="store_const", const=(), help="only train")
     parser.add_argument("--render", action="store_true", help="chapter 3 of this run, into rendered/")
     parser.add_argument(

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import snnpaper
-from snnpaper import campaign, config, ledger, measure, stats, zoo
+from snnpaper import campaign, ledger, measure, parameters, stats, zoo
 from snnpaper.attacks.gradients import Backward
 from snnpaper.attacks.standard import TRAIN, Attack, robust
 from snnpaper.cli import main
@@ -60,9 +60,10 @@ def net() -> CodedNet:
 CALLS = {
     "profile": [lambda: Run.make("fast"), lambda: Run.make(None), lambda: Run.make(["demo"]), lambda: Run.make(3)],
     "parameters": [
-        lambda: config.parse({"poool": "max"}), lambda: config.parse({1: 2}), lambda: config.parse({"train": 100}),
-        lambda: config.parse({"profile": ["demo"]}), lambda: config.parse({"device": "tpu"}),
-        lambda: config.parse({"device": 0}), lambda: config.parse({"device": "cuda:9"}),
+        lambda: parameters.parse({"poool": "max"}), lambda: parameters.parse({1: 2}),
+        lambda: parameters.parse({"train": 100}),
+        lambda: parameters.parse({"profile": ["demo"]}), lambda: parameters.parse({"device": "tpu"}),
+        lambda: parameters.parse({"device": 0}), lambda: parameters.parse({"device": "cuda:9"}),
         lambda: Run.from_dict({"flavour": 1}), lambda: Run.from_dict({"width": None}),
         lambda: Run(dataset="nmnist_few", T=4), lambda: Run(dataset="nmnist_few", coding="rate"),
     ],

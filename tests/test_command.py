@@ -39,7 +39,9 @@ def test_a_campaign_that_has_something_left_says_so_by_its_status(monkeypatch, c
 
 def test_a_home_that_cannot_be_made_is_one_line(monkeypatch, capsys):
     monkeypatch.setenv("SNNPAPER_HOME", "/proc/nope")
-    said = refused(["train", "--measure", "--width", "4", "--T", "1", "--epochs", "1", "--train_images", "64"], capsys)
+    said = refused(
+        ["train", "--no-measure", "--width", "4", "--T", "1", "--epochs", "1", "--train_images", "64"], capsys
+    )
     assert "/proc/nope" in said and "Traceback" not in said
 
 
@@ -91,7 +93,7 @@ def test_training_what_is_recorded_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))
     for kind in ("train", "robustness", "sparsity"):
         ledger.append(kind, Run.make("demo"), {}, 1.0)
-    main(["train", "--profile", "demo", "--measure"])
+    main(["train", "--profile", "demo", "--no-measure"])
     assert "is recorded already; another --seed" in capsys.readouterr().out
 
 

@@ -10,7 +10,7 @@ import yaml
 from snnpaper import ledger
 from snnpaper.attacks.standard import EVAL, TRAIN
 from snnpaper.config import Run, book
-from snnpaper.report import tables
+from snnpaper.report import tables, words
 from snnpaper.report.attacks import tables as attacked
 from snnpaper.report.comparison import beside
 from snnpaper.stats import over_seeds_and_images
@@ -49,7 +49,7 @@ def test_variants_are_cells_of_their_own_and_not_published(recorded):
 
 
 def test_difference_and_its_marks(recorded):
-    table = tables.trade_off(tables.published(tables.accuracies()), "pixel").reset_index()
+    table = words.trade_off(tables.published(tables.accuracies()), "pixel").reset_index()
     paper = table[table["reading"] == "paper scale"].set_index("attack")
     clean = [[50 + s <= i < 53 + s for i in range(100)] for s in range(5)]  # the images that only avg gets right
     assert paper.loc["clean", "max − avg"] == f"-3.0 ± {100 * over_seeds_and_images(clean)[1]:.1f}"
@@ -63,7 +63,7 @@ def test_difference_and_its_marks(recorded):
 
 def test_one_seed_has_an_interval_over_images(recorded):
     acc = tables.accuracies()
-    table = tables.trade_off(acc[(acc["seed"] == 0) & (acc["scale"] == "paper")], "spike", TRAIN).reset_index()
+    table = words.trade_off(acc[(acc["seed"] == 0) & (acc["scale"] == "paper")], "spike", TRAIN).reset_index()
     text = table.set_index("attack").loc["PGD-7 (last iterate) 8/255", "max − avg"]
     assert text.startswith("8.0 [2.") and set(table["reading"]) == {"paper scale, indicative"}
 

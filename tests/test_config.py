@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
-from snnpaper import config
-from snnpaper.config import PROFILES, Run, parse
+from snnpaper import config, parameters
+from snnpaper.config import PROFILES, Run
+from snnpaper.parameters import parse
 
 
 def test_defaults_are_the_published_setting_and_never_change():
@@ -86,9 +87,9 @@ def test_a_parameter_by_any_name_is_seen():
     chapter = {"config": config, "train": len, "_i": "1"}
     before = dict(chapter)
     now = chapter | {"before": before, "pool": "avg", "seed": None, "_i": "2"}
-    assert config.given(before, now) == {"pool": "avg", "seed": None}
+    assert parameters.given(before, now) == {"pool": "avg", "seed": None}
     for name in ("train", "config", "poool"):
         with pytest.raises(ValueError, match=f"unknown parameter {name}; allowed: profile"):
-            config.parse(config.given(before, now | {name: 100}))
+            parameters.parse(parameters.given(before, now | {name: 100}))
     with pytest.raises(ValueError, match="unknown parameter before"):
-        config.given(3, now)
+        parameters.given(3, now)

@@ -11,6 +11,7 @@ from snnpaper import cost, ledger
 from snnpaper.config import Run
 from snnpaper.nets.events import Events
 from snnpaper.report import tables as shared
+from snnpaper.report import words
 from snnpaper.report.attacks.tables import WORST
 from snnpaper.report.comparison import deviations
 from snnpaper.report.events import figures, tables
@@ -85,7 +86,7 @@ def test_the_comparison_is_paired_and_says_what_it_is_of(recorded):
     assert tables.compared("cifar10sim").empty
     assert found.loc["32 moves, own gradient", "difference"] == pytest.approx(8 / N)
     text = tables.text(found.reset_index())
-    assert set(text["seeds"]) == {f"{SEEDS} seeds"} and text[shared.minus()].str.contains("±").all()
+    assert set(text["seeds"]) == {f"{SEEDS} seeds"} and text[words.minus()].str.contains("±").all()
     check(
         said.own_gradient(tables.worst("nmnist")),
         said.pools_real(found.reset_index()),

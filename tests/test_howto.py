@@ -7,7 +7,7 @@ import pytest
 import torch
 from suites import SUITES
 
-from snnpaper import config
+from snnpaper import config, parameters
 from snnpaper.nets import pools
 from snnpaper.report import suites
 
@@ -45,14 +45,14 @@ def test_a_new_pool_in_fifteen_lines(monkeypatch, capsys):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_chapter_s_parameter_takes_every_pool(name):
-    run, _ = config.parse({"profile": "demo", "pool": name})
+    run, _ = parameters.parse({"profile": "demo", "pool": name})
     assert run.pooling == name and config.Run(pool=name).pooling == name
 
 
 @pytest.mark.parametrize("name", ["maxx", "softmax:", "softmax:-1"])
 def test_a_chapter_s_parameter_is_refused_with_what_is_allowed(name):
     with pytest.raises(ValueError, match=rf"pool is '{name}'; allowed: max, avg, .*softmax:b \(b from 0 to 1000\)"):
-        config.parse({"profile": "demo", "pool": name})
+        parameters.parse({"profile": "demo", "pool": name})
 
 
 def test_what_the_page_of_checks_asks_for_is_there():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import snnpaper
-from snnpaper import config, ledger, zoo
+from snnpaper import ledger, parameters, zoo
 from snnpaper.config import Run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -143,7 +143,7 @@ def test_an_option_of_several_words_is_taken_either_way():
     import argparse
 
     parser = argparse.ArgumentParser()
-    config.add_arguments(parser)
+    parameters.add_arguments(parser)
     for name in ("--batch_size", "--batch-size"):
         assert parser.parse_args([name, "32"]).batch_size == 32
     text = " ".join(parser.format_help().split())

@@ -14,6 +14,7 @@ MAY = {
     "files": set(),
     "bars": set(),
     "ledger": {"config", "files"},
+    "parameters": {"config"},
     # the chain
     "nets": {"config", "bars"},
     "attacks": {"nets", "bars"},

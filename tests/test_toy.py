@@ -14,7 +14,7 @@ from snnpaper.config import home as checkout
 from snnpaper.measure import experiment
 from snnpaper.nets import data, pools
 from snnpaper.nets.windows import added, windows
-from snnpaper.report import page, tables
+from snnpaper.report import page, tables, words
 from snnpaper.report.attacks import tables as attacked
 from snnpaper.report.comparison import beside, claims, deviations, failures, figures, verdicts
 from snnpaper.report.trail import decay, densities
@@ -56,8 +56,8 @@ def with_toy(frame: pd.DataFrame) -> pd.DataFrame:
 
 def paired(acc: pd.DataFrame, learned: pd.DataFrame, found: pd.DataFrame) -> list[str]:
     """All that the chapters say of max beside avg."""
-    said = [tables.contrast(acc).to_json(), *tables.readings(acc), page.threat_model(acc, "pixel")]
-    said += [tables.trade_off(acc, *key).to_json() for key in SPACES]
+    said = [tables.contrast(acc).to_json(), *words.readings(acc), page.threat_model(acc, "pixel")]
+    said += [words.trade_off(acc, *key).to_json() for key in SPACES]
     said += [beside.generalisation(learned).to_json(), beside.grid(acc).to_json()]
     main = densities.main_cell(found)
     return [*said, main.to_json(), densities.locate(20.0, main).to_json()]
@@ -72,7 +72,7 @@ def test_a_third_pool_of_one_seed_changes_no_row_of_max_minus_avg(home, monkeypa
     assert paired(acc, learned, found) == before
     toy = tables.contrast(acc, ("toy", "avg"))  # of the same network under another name
     assert len(toy) and set(toy["seeds"]) == {1} and (toy["difference"] == 0).all()
-    assert list(tables.trade_off(acc, "pixel", pair=("toy", "avg")).columns)[:3] == ["toy", "avg", "toy − avg"]
+    assert list(words.trade_off(acc, "pixel", pair=("toy", "avg")).columns)[:3] == ["toy", "avg", "toy − avg"]
 
 
 def test_a_toy_pool_is_trained_recorded_and_shown(home, monkeypatch):
@@ -92,7 +92,7 @@ def test_a_toy_pool_is_trained_recorded_and_shown(home, monkeypatch):
     assert "sum pooling" in beside.reported(acc, rows, "digits")["method"].iloc[0]
     decay.sentences(decay.pairs())
     here = acc[(acc["space"] != "spike") & (acc["method"] != "fgsm")]
-    shown = here.assign(attack=[tables.attack_text(r) for _, r in here.iterrows()], what=here["method"], depth=18)
+    shown = here.assign(attack=[words.attack_text(r) for _, r in here.iterrows()], what=here["method"], depth=18)
     linked = densities.weights()
     drawn = [
         figures.generalisation(learned),
@@ -124,5 +124,5 @@ def test_a_toy_data_set_is_trained_on_and_attacked(home, monkeypatch):
     assert trained["test_n"] == 16
     acc = tables.accuracies()
     assert set(acc.loc[acc["run"] == run.name, "method"]) == {"clean", "fgsm", "pgd"}
-    assert tables.where(tables.cell(run)).startswith("Toy, SEW-ResNet-18, width 4")
+    assert words.where(tables.cell(run)).startswith("Toy, SEW-ResNet-18, width 4")
     assert zoo.load(run.name)[1].net.conv1.in_channels == 1

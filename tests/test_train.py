@@ -289,7 +289,7 @@ def test_kill_9_and_the_same_command_end_as_one_undisturbed_run(tmp_path, monkey
         "30",
         "--train_images",
         "128",
-        "--measure",
+        "--no-measure",
         "--device",
         "cpu",
     ]

@@ -20,8 +20,9 @@ from .design import matrix
 from .findings import gradients, length, pools, together
 from .plots import COLOURS, panels
 from .standing import EPS
-from .tables import FIVE_SEEDS, PAIR, interval_text, listed, seeds_text
+from .tables import FIVE_SEEDS, PAIR
 from .trail import densities
+from .words import interval_text, listed, seeds_text
 
 LONG, AGAIN = scoped.SCALES  # the longer training, and a shorter one, in which other seeds were attacked
 

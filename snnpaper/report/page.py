@@ -15,7 +15,7 @@ from .. import ledger
 from ..attacks.standard import EVAL
 from ..config import book
 from ..nets import pools
-from . import plots, tables
+from . import plots, tables, words
 
 FIGURES = "_static/figures"
 _LONG = 24  # characters; a longer text may be broken
@@ -95,7 +95,7 @@ def _text(value: object) -> str:
 def threat_model(acc: pd.DataFrame, space: str, protocol: str = EVAL) -> str:
     """`tables.trade_off` of one threat model, grouped by network, and where it comes from."""
     acc = tables.of(acc)
-    text = tables.trade_off(acc, space, protocol).reset_index()
+    text = words.trade_off(acc, space, protocol).reset_index()
     text["images"] = [f"{n:,}" for n in text.pop("images")]  # the last column
     text["seeds"] = [_count(n, "seed") for n in text["seeds"]]
     used = acc[(acc["space"] == space) & (acc["protocol"] == protocol)]
@@ -107,7 +107,7 @@ def reading(row: pd.Series) -> str:
     if not row["scale"]:
         return ""
     seeds = int(row["seeds"])
-    return f"{tables.reading(row['scale'], seeds)}; {_count(seeds, 'seed')}, n = {int(row['images']):,}"
+    return f"{words.reading(row['scale'], seeds)}; {_count(seeds, 'seed')}, n = {int(row['images']):,}"
 
 
 def folded(frame: pd.DataFrame, what: str) -> str:
@@ -115,6 +115,11 @@ def folded(frame: pd.DataFrame, what: str) -> str:
     if frame.empty:
         return ""
     return f"<details><summary>{len(frame)} {html.escape(what)}</summary>{table(frame)}</details>"
+
+
+def bullets(sentences: list[str], tag: str = "ul") -> str:
+    """The sentences as an HTML list (`tag` "ol" numbers them)."""
+    return f"<{tag}>{''.join(f'<li>{html.escape(s)}</li>' for s in sentences)}</{tag}>"
 
 
 def fold(text: str, summary: str) -> str:

@@ -15,7 +15,8 @@ from matplotlib.patches import Rectangle
 from ..config import Run
 from ..stats import FEW, over_seeds_and_images
 from .plots import COLOURS, readable
-from .tables import Pair, seeds_text
+from .tables import Pair
+from .words import seeds_text
 
 EPS = 4  # 1/255, of rules 11, 13 and 14
 OWN, WORST, WITH_ASSG = "own", "worst", "worst, with ASSG"

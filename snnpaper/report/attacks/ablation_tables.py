@@ -9,7 +9,7 @@ import pandas as pd
 
 from ... import ledger, stats
 from ...config import Run
-from ..tables import interval_text
+from ..words import interval_text
 from .tables import records
 
 DERIVATIVES = {"weighted": "weighted BPDA", "smoothed": "smoothed BPDA", None: "the code itself"}

@@ -12,7 +12,8 @@ from ...attacks.standard import EVAL
 from ...config import Run
 from ...measure.protocol import STEPS
 from ...stats import over_seeds
-from ..tables import PAIR, by_seed, interval_text, minus, seeds_text
+from ..tables import PAIR, by_seed
+from ..words import interval_text, minus, seeds_text
 from . import tables
 from .tables import records
 

@@ -19,7 +19,8 @@ from ...nets.data import TABLE
 from ...stats import over_seeds, over_seeds_and_images
 from .. import page, tables
 from ..radii import COLUMNS, along
-from ..tables import FIVE_SEEDS, PAIR, Pair, both_pools, cell, interval_text, minus, network_text, seeds_text
+from ..tables import FIVE_SEEDS, PAIR, Pair, both_pools, cell
+from ..words import interval_text, minus, network_text, seeds_text
 
 WORST = "worst case of all"
 _ROW = ["run", "label", "pool", "seed", "scale", "n", "space", "eps", "attack", "kind", "budget", "whole", "attacked",

@@ -10,7 +10,7 @@ import yaml
 from ...config import book
 from ...nets import data, pools
 from ...stats import over_seeds
-from .. import gaps, tables
+from .. import gaps, tables, words
 from ..attacks.tables import SHOWN, WORST
 from .figures import SPACES
 
@@ -57,12 +57,12 @@ def _count(seeds: dict[str, int]) -> str:
 
 def taken_apart(acc: pd.DataFrame) -> pd.DataFrame:
     """Max beside avg for every network of `acc` (`tables.accuracies`, one attack), a row a threat model; per cent."""
-    found = [tables.trade_off(acc, *key).reset_index().assign(model=title) for key, title in SPACES.items()]
+    found = [words.trade_off(acc, *key).reset_index().assign(model=title) for key, title in SPACES.items()]
     rows = pd.concat(found)
     rows["images"] = [f"{n:,}" for n in rows["images"]]
     rows["threat model"] = rows["model"].where(rows["attack"] != "clean", "none: clean")
     rows = rows.drop_duplicates(["data", "network", "threat model"]).sort_values(["data", "network"], kind="stable")
-    return rows[["data", "network", "threat model", *tables.PAIR, tables.minus(), "images", "reading"]]
+    return rows[["data", "network", "threat model", *tables.PAIR, words.minus(), "images", "reading"]]
 
 
 def generalisation(learned: pd.DataFrame) -> pd.DataFrame:
@@ -76,17 +76,17 @@ def generalisation(learned: pd.DataFrame) -> pd.DataFrame:
     frame = frame.sort_values(["dataset", "label", "width", "train_images", "epochs"], kind="stable")
     for values, part in frame.groupby(keys, sort=False):
         one = dict(zip(keys, values, strict=True))
-        head = {"data": data.TABLE[one["dataset"]].label, "network": tables.network_text(one)}
+        head = {"data": data.TABLE[one["dataset"]].label, "network": words.network_text(one)}
         found = {pool: p.set_index("seed") for pool, p in part.groupby("pool")}
         for what, name in (("train", "train"), ("test", "test"), ("gap", "train − test")):
             row = head | {"accuracy": name}
             for pool in tables.PAIR:
-                row[pool] = tables.interval_text(*over_seeds(found[pool][what])) if pool in found else "missing"
+                row[pool] = words.interval_text(*over_seeds(found[pool][what])) if pool in found else "missing"
             d = tables.by_seed(part, what)
-            row[tables.minus()] = tables.interval_text(*over_seeds(d)) if len(d) else ""
+            row[words.minus()] = words.interval_text(*over_seeds(d)) if len(d) else ""
             seeds = int(part.groupby("pool").size().min())
-            rows.append(row | {"seeds": seeds, "reading": tables.reading(one["scale"], seeds)})
-    columns = ["data", "network", "accuracy", *tables.PAIR, tables.minus(), "seeds", "reading"]
+            rows.append(row | {"seeds": seeds, "reading": words.reading(one["scale"], seeds)})
+    columns = ["data", "network", "accuracy", *tables.PAIR, words.minus(), "seeds", "reading"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -116,12 +116,12 @@ def _with_T(row: pd.Series) -> str:
 
 def _ours(one: dict, part: pd.DataFrame, attack: str) -> dict:
     """The row of one cell of ours, from its rows by method."""
-    texts, seeds = {m: tables.accuracy_text(p) for m, p in part.groupby("method")}, part["seed"].nunique()
+    texts, seeds = {m: words.accuracy_text(p) for m, p in part.groupby("method")}, part["seed"].nunique()
     return {
-        "method": f"none, {pools.find(one['pool']).label}", "network": tables.network_text(one),
+        "method": f"none, {pools.find(one['pool']).label}", "network": words.network_text(one),
         "adversarially trained": "no", **{k: texts.get(k, "") for k in _NUMBERS}, "attack": attack,
         "origin": "measured here",
-        "source": f"{tables.reading(one['scale'], seeds)}, {tables.seeds_text(seeds)}, {part['n'].min():,} images",
+        "source": f"{words.reading(one['scale'], seeds)}, {words.seeds_text(seeds)}, {part['n'].min():,} images",
         "_pgd": 100 * part.loc[part["method"] == "pgd", "accuracy"].mean(),
     }  # fmt: skip
 

@@ -15,7 +15,7 @@ import pandas as pd
 from ... import ledger
 from ...attacks.standard import EVAL, TRAIN
 from ...stats import FEW, over_seeds, over_seeds_and_images
-from .. import tables
+from .. import tables, words
 from ..attacks import tables as attacked
 from ..theory import refutation
 from ..trail import densities
@@ -144,7 +144,7 @@ def _pool_claims(found: pd.DataFrame, acc: pd.DataFrame, learned: pd.DataFrame) 
     ]
     rows = []
     for claim, quantity, cells in cases:
-        rows += [_row(claim, quantity, one, tables.where(c), c["n"], c["scale"], runs) for c, one, runs in cells] or [
+        rows += [_row(claim, quantity, one, words.where(c), c["n"], c["scale"], runs) for c, one, runs in cells] or [
             _row(claim, quantity, None, "", "", "", [])
         ]
     return rows
@@ -158,7 +158,7 @@ def _worst_claims() -> list[dict]:
     runs = {"battery": set(battery["run"]), "curve": set(attacked.curves()["run"])}
     cases = [("worst case of all attacks, {space} space, {eps:g}/255", d) for d in best.to_dict("records")]
     cases += [("{space}, radius {eps:g}", d) for d in curves.to_dict("records")]
-    where = tables.where(tables.cell(attacked.SHOWN))
+    where = words.where(tables.cell(attacked.SHOWN))
     rows = []
     for text, d in cases:
         found = (d["seeds"], d["difference"], d["half"])
@@ -186,7 +186,7 @@ def _depth_claims(acc: pd.DataFrame) -> list[dict]:
                 deep, shallow = (_summed(hits[f"SEW-ResNet-{n}"]) for n in (50, 18))
                 c = dict(zip(keys, values, strict=True)) | {"label": "SEW-ResNet-50 and 18"}
                 apart = (len(hits), *over_seeds_and_images(sign * (deep - shallow) / len(tables.PAIR)))
-                cells.append(_row(claim, quantity, apart, tables.where(c), p["n"].min(), c["scale"], used["run"]))
+                cells.append(_row(claim, quantity, apart, words.where(c), p["n"].min(), c["scale"], used["run"]))
         rows += cells or [_row(claim, quantity, None, "", "", "", [])]
     return rows
 

@@ -12,7 +12,7 @@ from ... import ledger
 from ...attacks.standard import EVAL, TRAIN
 from ...config import Run
 from ...stats import over_seeds
-from .. import gaps, tables
+from .. import gaps, tables, words
 from ..tables import PGD
 
 # What differs between what we could read of the paper, its code and this project; `effects` has the measured keys.
@@ -82,7 +82,7 @@ def _effect(key: str, effect: str, c: dict, found: dict[str, float], n: int) -> 
     if not found:
         return []
     mean, half = over_seeds(list(found.values()))
-    where = tables.where(c)
+    where = words.where(c)
     points = f"{100 * mean:+.1f}" + ("" if np.isnan(half) else f" ± {100 * half:.1f}")
     return [{"key": key, "effect": effect, "pool": c["pool"], "where": where, "points": points, "seeds": len(found),
              "n": n, "scale": c["scale"], "runs": sorted(found)}]  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from ...nets import pools
-from .. import tables
+from .. import tables, words
 from ..trail import densities
 
 
@@ -55,9 +55,9 @@ def _mark(mark, quantity, c, part, values, below=None, above=None) -> dict:
         return {"mark": mark, "quantity": quantity, "where": "", "value": "not measured", "raised": "", "seeds": 0,
                 "reading": "", "runs": []}  # fmt: skip
     raised = sum(v < below if below is not None else v > above for v in values)
-    where = f"{tables.where(c)}, {pools.find(c['pool']).label}"
+    where = f"{words.where(c)}, {pools.find(c['pool']).label}"
     low, high = min(values), max(values)
     return {"mark": mark, "quantity": quantity, "where": where,
             "value": f"{low:.3g}" + (f" to {high:.3g}" if len(values) > 1 else ""),
             "raised": f"{raised} of {len(values)} networks", "seeds": len(values),
-            "reading": tables.reading(c["scale"], len(values)), "runs": sorted(part["run"])}  # fmt: skip
+            "reading": words.reading(c["scale"], len(values)), "runs": sorted(part["run"])}  # fmt: skip

@@ -9,7 +9,8 @@ from ...attacks.standard import EVAL, TRAIN
 from ...nets import data, pools
 from ...stats import FEW
 from ..plots import COLOURS, headline, panels, pool_style
-from ..tables import COMMON, PAIR, Pair, network_text
+from ..tables import COMMON, PAIR, Pair
+from ..words import network_text
 
 # One panel each: a threat model never shares an axis with another.
 SPACES = {

@@ -16,7 +16,7 @@ from ...attacks.standard import EVAL, TRAIN
 from ...config import book
 from ...nets import data, pools
 from ...stats import FEW, one_run, over_seeds, over_seeds_and_images
-from .. import tables
+from .. import tables, words
 from ..trail import densities
 
 # The rules. A verdict needs the paper's scale and five seeds; without them a row is "indicative" and says
@@ -150,7 +150,7 @@ def printed_cells(rows: pd.DataFrame) -> pd.DataFrame:
         used = [c for c in measured if c["cell"] == best]
         row = dict(zip(("data", "network", "pool"), head, strict=True))
         row["reading"] = (
-            f"{best.split(', ', 2)[2]}; {tables.reading(used[0]['scale'], int(used[0]['seeds']))}" if used else ""
+            f"{best.split(', ', 2)[2]}; {words.reading(used[0]['scale'], int(used[0]['seeds']))}" if used else ""
         )
         row["verdict"] = "; ".join(sorted({c["verdict"] for c in used} - {""}))
         for what in ("clean", "fgsm", "pgd"):
@@ -211,11 +211,11 @@ def _each(
         seeds, mean, half, single = found[0], *(100 * x for x in found[1:])
         half = half if seeds >= FEW else math.nan  # one or two seeds say nothing of others
         ours = style.format(mean) + ("" if math.isnan(half) else f" ± {half:.1f}")
-        where = tables.where(cell)
+        where = words.where(cell)
         if cell["space"] != "clean":
             where += f"; {cell['space']}" + (" space" if cell["space"] in ("pixel", "spike") else "")
         if cell["method"] != "clean":
-            where += f", {tables.attack_text(cell)}, {cell['protocol']}"
+            where += f", {words.attack_text(cell)}, {cell['protocol']}"
         low, high = _range(entry["value"])
         word = (
             ""

@@ -14,7 +14,8 @@ from ...stats import FEW, over_seeds
 from .. import tables
 from ..plots import panels, pool_style
 from ..standing import EPS, OWN, WORST, Difference, difference
-from ..tables import FIVE_SEEDS, PAIR, interval_text, seeds_text
+from ..tables import FIVE_SEEDS, PAIR
+from ..words import interval_text, seeds_text
 from . import size
 
 MAX, AVG = PAIR

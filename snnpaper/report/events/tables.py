@@ -9,7 +9,7 @@ from ... import ledger
 from ...config import Run
 from ...nets import pools
 from ...stats import FEW, over_seeds_and_images
-from .. import tables
+from .. import tables, words
 from ..attacks.tables import SHOWN as IMAGES
 from ..attacks.tables import SPIKE_PGD, WORST, paired
 from ..attacks.tables import curves as image_curves
@@ -125,9 +125,9 @@ def text(found: pd.DataFrame) -> pd.DataFrame:
     """`compared` for print: per cent and points, with their 95 % intervals."""
     shown = found[["data", "what"]].copy()
     for pool in tables.PAIR:
-        shown[pool] = [tables.interval_text(a, h) for a, h in zip(found[pool], found[f"{pool} half"], strict=True)]
-    shown[tables.minus()] = [tables.difference_text(row) for _, row in found.iterrows()]
-    shown["seeds"] = [f"{tables.seeds_text(n)}{', indicative' * (n < tables.FIVE_SEEDS)}" for n in found["seeds"]]
+        shown[pool] = [words.interval_text(a, h) for a, h in zip(found[pool], found[f"{pool} half"], strict=True)]
+    shown[words.minus()] = [words.difference_text(row) for _, row in found.iterrows()]
+    shown["seeds"] = [f"{words.seeds_text(n)}{', indicative' * (n < tables.FIVE_SEEDS)}" for n in found["seeds"]]
     shown["images"] = [f"{n} {'images' if d == NAMES[IMAGES.dataset] else 'recordings'}"
                        for n, d in zip(found["n"], found["data"], strict=True)]  # fmt: skip
     return shown.rename(columns={"what": "what is changed"})
@@ -157,6 +157,6 @@ def gradients_text(found: pd.DataFrame) -> pd.DataFrame:
     """`gradients` for print."""
     half = [h if n >= FEW else np.nan for h, n in zip(found["half"], found["seeds"], strict=True)]
     shown = found[["data", "place", "pool"]].copy()
-    shown["non-zero (%)"] = [tables.interval_text(d, h) for d, h in zip(found["density"], half, strict=True)]
+    shown["non-zero (%)"] = [words.interval_text(d, h) for d, h in zip(found["density"], half, strict=True)]
     shown["L2 norm"] = [f"{v:.2f}" for v in found["norm"]]
     return shown

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..tables import bullets
+from ..page import bullets
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pandas as pd
 
 from ...attacks.settings import Settings
 from ...attacks.standard import TRAIN
-from .. import tables
+from .. import tables, words
 from ..attacks import tables as attacked
 from . import Finding
 from .pools import lacking
@@ -64,7 +64,7 @@ def oddities(acc: pd.DataFrame, clean: dict[str, float]) -> list[str]:
     said = []
     for d in part[part["accuracy"] > part["run"].map(clean)].to_dict("records"):
         said.append(
-            f"{d['label']}, {d['pool']} pooling, {tables.attack_text(d)}, {d['space']} space, {d['protocol']}: "
+            f"{d['label']}, {d['pool']} pooling, {words.attack_text(d)}, {d['space']} space, {d['protocol']}: "
             f"{100 * d['accuracy']:.1f} % under attack, {100 * clean[d['run']]:.1f} % clean, on the same "
             f"{d['n']:,} images."
         )

@@ -7,7 +7,8 @@ import pandas as pd
 from ..design import size
 from ..design.matrix import SETTING, TRAINED, UNRESOLVED, verdict
 from ..standing import EPS, OWN, WITH_ASSG, WORST, between, difference
-from ..tables import FIVE_SEEDS, PAIR, interval_text, seeds_text
+from ..tables import FIVE_SEEDS, PAIR
+from ..words import interval_text, seeds_text
 from . import Finding
 from .pools import lacking
 

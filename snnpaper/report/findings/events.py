@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ...stats import over_seeds_and_images
-from .. import tables
+from .. import tables, words
 from ..attacks.tables import WORST
 from ..events import tables as events
 from . import Finding
@@ -20,7 +20,7 @@ def pools_real(found: pd.DataFrame) -> Finding:
     return Finding(
         f"On real recordings {BUDGET} events added, removed or moved leave {100 * d['max']:.1f} % of them with max "
         f"pooling and {100 * d['avg']:.1f} % with average pooling in the worst case over all attacks: "
-        f"{tables.interval_text(d['difference'], d['half'])} points apart, which cannot be told from zero. One of "
+        f"{words.interval_text(d['difference'], d['half'])} points apart, which cannot be told from zero. One of "
         f"less than some {100 * d['half']:.0f} points would not be seen ({d['seeds']} seeds, {d['n']} recordings).",
         d["seeds"] >= tables.FIVE_SEEDS and abs(d["difference"]) <= d["half"],
     )
@@ -35,7 +35,7 @@ def own_gradient(battery: pd.DataFrame) -> Finding:
     one, other = tables.PAIR
     mean, half = over_seeds_and_images(lost[one] - lost[other])
     lead, wide = over_seeds_and_images(found[one, events.OWN] - found[other, events.OWN])
-    apart, more = tables.interval_text(lead, wide), tables.interval_text(mean, half)
+    apart, more = words.interval_text(lead, wide), words.interval_text(mean, half)
     told = "" if abs(lead) > wide else ", which cannot be told from zero"
     taken = [f"{100 * lost[pool].mean():.1f}" for pool in tables.PAIR]
     return Finding(
@@ -88,7 +88,7 @@ def simulated(found: pd.DataFrame) -> Finding:
     return Finding(
         f"On simulated recordings (indicative: {d['seeds']} seeds, {d['n']} recordings) the same moves leave "
         f"{100 * d['max']:.1f} and {100 * d['avg']:.1f} %, "
-        f"{tables.interval_text(d['difference'], d['half'])} points apart.",
+        f"{words.interval_text(d['difference'], d['half'])} points apart.",
         d["seeds"] < tables.FIVE_SEEDS,
     )
 

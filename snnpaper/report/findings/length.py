@@ -13,7 +13,8 @@ from ..attacks.tables import SHOWN
 from ..comparison import scoped
 from ..design.matrix import DENSE, POOLS_OWN, TRAINED, ZEROS, of_zeros, verdict
 from ..standing import EPS, OWN, WITH_ASSG, WORST, Difference, between, difference
-from ..tables import FIVE_SEEDS, PAIR, interval_text, listed, seeds_text
+from ..tables import FIVE_SEEDS, PAIR
+from ..words import interval_text, listed, seeds_text
 from . import Finding
 from .pools import five, lacking, lead
 

@@ -10,7 +10,7 @@ from ...attacks.standard import EVAL, TRAIN
 from ...config import Run
 from ...nets.data import TABLE
 from ...stats import over_seeds
-from .. import gaps, tables
+from .. import gaps, tables, words
 from ..attacks import tables as attacked
 from ..tables import FIVE_SEEDS, PAIR, Pair
 from . import Finding
@@ -58,7 +58,7 @@ def _first(found: pd.DataFrame, kind: str) -> pd.Series:
 
 def lacking(kind: str, pair: Pair = PAIR) -> ledger.LedgerError:
     """What a page says that needs records which the ledger does not hold."""
-    cell = tables.where(tables.cell(attacked.SHOWN))
+    cell = words.where(tables.cell(attacked.SHOWN))
     return ledger.LedgerError(
         f"{ledger.folder()} lacks {kind} records of {cell}, with both pools, which this page draws: "
         f"{gaps.command(attacked.SHOWN)} --measure {kind}, and so on for {' and '.join(pair)} and seeds 0 to 4"
@@ -95,7 +95,7 @@ def twins(acc: pd.DataFrame) -> pd.DataFrame:
 
 def points(d: pd.Series) -> str:
     """A difference of `lead`, `on_curve` or `attacked.paired` with its interval: "1.9 ± 1.8 points"."""
-    return f"{tables.interval_text(d['difference'], d['half'])} points"
+    return f"{words.interval_text(d['difference'], d['half'])} points"
 
 
 def _both(d: pd.Series) -> str:
@@ -191,7 +191,7 @@ def clean(acc: pd.DataFrame, epochs: int) -> Finding:
     d, others = lead(acc, "clean"), single_seed(acc)
     later = lead(acc, "clean", shown=attacked.SHOWN.but(epochs=epochs))
     behind = -100 * others["difference"]
-    where = "; ".join(tables.network_text(d) for d in others.to_dict("records"))
+    where = "; ".join(words.network_text(d) for d in others.to_dict("records"))
     return Finding(
         f"On clean images max pooling leads too after {attacked.SHOWN.epochs} epochs, by {points(d)} ({d['seeds']} "
         f"seeds, CIFAR-10); after {epochs}, by {points(later)} ({later['seeds']} seeds), which cannot be told from "

@@ -6,7 +6,8 @@ import pandas as pd
 
 from ..sharpness.matrix import choice
 from ..standing import EPS, OWN, WORST, Difference, between, difference
-from ..tables import PAIR, interval_text, seeds_text
+from ..tables import PAIR
+from ..words import interval_text, seeds_text
 from . import Finding
 from .pools import lacking
 

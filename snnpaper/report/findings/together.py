@@ -13,7 +13,8 @@ from ..attacks.stronger import TOLERANCE
 from ..comparison import scoped
 from ..design.matrix import DENSE, TRAINED
 from ..standing import EPS, influence
-from ..tables import PAIR, Pair, interval_text, listed, seeds_text
+from ..tables import PAIR, Pair
+from ..words import interval_text, listed, seeds_text
 from . import Finding
 from .pools import lacking
 

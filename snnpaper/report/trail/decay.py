@@ -14,7 +14,8 @@ from ... import ledger
 from ...config import Run
 from ...nets import pools
 from ...stats import over_seeds
-from ..tables import CELL, COMMON, PAIR, by_seed, cell, interval_text, reading, seeds_text, where
+from ..tables import CELL, COMMON, PAIR, by_seed, cell
+from ..words import interval_text, reading, seeds_text, where
 from .densities import frame, weights
 
 PLACES = {"input": "input", "conv1": "conv1 out", "weights": "live weights"}  # column of `pairs`: name on a page
