@@ -71,12 +71,14 @@ def run(
                 say(f"time is up ({budget_minutes:g} min). {stop}; left in all: {_left(todo[i:])}")
                 return False
             except Diverged as err:
+                if not cell.failed:  # a shorter training of its course diverged, on the way
+                    experiment.record_failure(cell.run, err)
                 say(f"  failed, and recorded as that: {err}")
                 continue
             except (zoo.NotKept, Busy) as err:
                 say(f"  left out: {err}")
                 continue
-        if render_chapter:
+        if render_chapter and not experiment.missing(cell.run):  # else the chapter would make what it draws
             say(f"  {rendered(cell.run)}")
     return finished(chosen)
 
@@ -90,7 +92,7 @@ def rendered(run: Run) -> str:
     """`render`, in a sentence: where it is or why not. The records are whole; a page not drawn is no failure."""
     try:
         return f"chapter 3 of it: {render(run)}"
-    except RuntimeError as err:
+    except (RuntimeError, OSError) as err:
         return str(err)
 
 
@@ -164,7 +166,7 @@ def _line(cell: Cell, records: dict[str, dict]) -> str:
     if cell.failed:
         return f"{cell.name:46} {cell.run.scale:8} failed: {ledger.read('failed', cell.name)['results']['reason']}"
     missing = cell.missing()
-    head = _done(records[cell.name]) if "train" not in missing else f"{cell.name:46} {cell.run.scale:8} missing"
+    head = _done(records[cell.name]) if cell.name in records else f"{cell.name:46} {cell.run.scale:8} missing"
     if not missing:
         return head
     if "train" in missing:

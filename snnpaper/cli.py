@@ -77,8 +77,9 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
         else:
             run_all(run, device, engine=args.engine, kinds=args.measure)
             print(_trained(run))
-        if args.render and not missing(run):
-            print(campaign.rendered(run))
+        if args.render:
+            lacks = missing(run)
+            print(f"chapter 3 is not drawn: {', '.join(lacks)} not recorded" if lacks else campaign.rendered(run))
 
     parser.set_defaults(work=work)
 
@@ -92,6 +93,9 @@ def _add_measure(parser: argparse.ArgumentParser) -> None:
 
     def work(args: argparse.Namespace) -> None:
         described = {k: getattr(args, k) for k in ("profile", "device", *(f.name for f in fields(Run)))}
+        check_device(args.device)
+        if args.names and (given := [f.name for f in fields(Run) if described[f.name] is not None]):
+            raise ValueError(f"{', '.join(given)} given beside a run's name; allowed: names, or options of one run")
         for run in [ledger.run_of(name) for name in args.names] or [parse(described)[0]]:
             made = measure.make(args.kind, run, args.device, progress=True)
             print(f"{args.kind}/{run.name}.json {'is recorded' if made else 'was recorded already'}")

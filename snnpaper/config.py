@@ -77,7 +77,7 @@ class Run:
 
     `weight_decay` is 1e-3 as in the published code; we have not seen it in the paper. `train_images`
     0 means the whole training split. `pool` is a name of `nets.pools`, in its one spelling afterwards.
-    `count_include_pad` matters for average pooling only and follows the published code, which leaves torch's
+    `count_include_pad` is True for all but average pooling and follows the published code, which leaves torch's
     default; pool "avg/nopad" is the same as "avg" without it, and that is how a run holds it. A data set of events
     has frames and needs no code: there "phase", the default, becomes "frames", and T is the number of frames.
     `defence` is a name of `nets.defences`. `norm` "none" leaves BatchNorm out and gives convolutions a bias.
@@ -116,6 +116,8 @@ class Run:
         if self.pool == "avg/nopad":
             object.__setattr__(self, "pool", "avg")
             object.__setattr__(self, "count_include_pad", False)
+        if self.pool != "avg":  # has no padding to count, so either value is one network, and one name
+            object.__setattr__(self, "count_include_pad", True)
         frames = data.TABLE[self.dataset].frames
         if frames and self.coding == "phase":
             object.__setattr__(self, "coding", "frames")
@@ -129,7 +131,7 @@ class Run:
 
     @classmethod
     def make(cls, profile: str = "demo", **changes: Any) -> Run:
-        """The run of a profile with some values changed; raises ValueError as `parse` does."""
+        """The run of a profile with some values changed; raises ValueError with what is allowed."""
         if not isinstance(profile, str) or profile not in PROFILES:
             raise ValueError(f"profile is {profile!r}; allowed: {', '.join(PROFILES)}")
         return cls.from_dict(PROFILES[profile] | changes)

@@ -26,7 +26,10 @@ def _macs(dataset: str, arch: str, skip: str, width: int, pool: str) -> int:
 
 
 def work(run: Run) -> float:
-    """Multiply-adds of the whole training: 3 passes (forward, two backward) over T frames an image."""
+    """Multiply-adds of the whole training: 3 passes (forward, two backward) over T frames an image.
+
+    A defence's own passes are not counted.
+    """
     forward = pools.find(run.pooling).there.name  # whatever gradient it has
     return 3.0 * run.T * run.epochs * run.images * _macs(run.dataset, run.arch, run.skip, run.width, forward)
 

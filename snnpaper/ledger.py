@@ -83,7 +83,7 @@ def append(kind: str, run: Run, results: dict[str, Any], seconds: float, arrays=
         "config": run.to_dict(),
         "scale": run.scale,
         "results": results,
-        "provenance": provenance() | origin | {"wall_seconds": round(seconds, 1)},
+        "provenance": provenance() | {"hardware": hardware()} | origin | {"wall_seconds": round(seconds, 1)},
     }
     try:
         text = told(record)
@@ -192,6 +192,8 @@ def run_of(name: str) -> Run:
 
     Raises LedgerError when there is none.
     """
+    if not _NAME.fullmatch(name):
+        raise LedgerError(f"{name!r} is no run's name; allowed: letters, digits, -, _ and .")
     for base in filter(None, (home(), checkout())):
         for file in sorted((base / "results").glob(f"*/{name}.json")):
             return Run.from_dict(read_file(file)["config"])
@@ -220,7 +222,7 @@ def _no_number(name: str) -> None:
 
 @functools.cache
 def provenance() -> dict[str, Any]:
-    """Code version, packages and hardware, as they were when first asked for in this process."""
+    """Code version and packages as they were when first asked for in this process, and the hardware then."""
     return {
         "code": _code(),
         "packages": _packages() | {"python": platform.python_version()},
@@ -230,12 +232,13 @@ def provenance() -> dict[str, Any]:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor and accelerator by name; threads torch may use; whether convolutions on the GPU round to TF32."""
+    """Processor by name; threads torch may use; the accelerator, where this process has used one, and whether
+    convolutions on it round to TF32."""
     cpu = platform.processor() or platform.machine()
     if (info := Path("/proc/cpuinfo")).exists():
         models = [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if "model name" in line]
         cpu = models[0] if models else cpu
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_initialized() else None
     tf32 = {"tf32": torch.backends.cudnn.allow_tf32} if gpu else {}
     return {"cpu": cpu, "cores": os.cpu_count(), "threads": torch.get_num_threads(), "gpu": gpu} | tf32
 

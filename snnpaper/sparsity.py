@@ -81,7 +81,7 @@ def live_share(net: nn.Module, shape: tuple[int, ...]) -> dict[str, float]:
     """
     convolutions = {name: m for name, m in net.named_modules() if isinstance(m, nn.Conv2d)}
     with torch.no_grad(), evaluated(net), tensors_at(convolutions, inputs=True) as inputs:
-        net(torch.zeros(1, 1, *shape))
+        net(torch.zeros(1, 1, *shape, device=next(net.parameters()).device))
     live = {n: 1.0 for n, p in net.named_parameters() if p.ndim > 1}
     for name, conv in convolutions.items():
         kernel = torch.ones(1, 1, *conv.kernel_size, requires_grad=True)

@@ -182,8 +182,9 @@ def train(
 ) -> Trainer:
     """Train the network of `run` on splits["train"]; the last epoch's weights are the result, in eval mode.
 
-    Raises Diverged when the loss stops being finite, and OutOfTime (after saving) when `deadline`, on the
-    clock of time.monotonic, has passed.
+    Raises Diverged when the loss stops being finite, OutOfTime (after saving) when `deadline`, on the
+    clock of time.monotonic, has passed, RuntimeError for a damaged checkpoint, ValueError for a batch that is larger
+    than the training set, and OSError where a checkpoint cannot be kept.
     """
     trainer = Trainer(run, splits, device, checkpoint, engine)
     done = trainer.epoch * trainer.steps + trainer.step

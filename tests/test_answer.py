@@ -13,7 +13,7 @@ from snnpaper.report import answer, findings, standing, tables
 from snnpaper.report.attacks import stronger
 from snnpaper.report.attacks import tables as attacked
 from snnpaper.report.design import matrix
-from snnpaper.report.findings import attacks, gradients, length, pools, reports, together
+from snnpaper.report.findings import attacks, cause, gradients, length, pools, reports, together
 from snnpaper.report.trail import densities
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -185,23 +185,32 @@ def test_after_fifteen_epochs_the_seeds_differ_until_another_surrogate_is_tried(
 
 def test_a_comparison_of_three_trainings_is_of_the_seeds_that_have_all():
     stand = standing.standing(matrix.attacks(answer.AGAIN))
-    found = length.whole(stand)
+    found = cause.whole(stand)
     three = found[found["training"] != "max/ties"]  # beside the three, where it is there
     assert set(three["training"]) == {"max", "max/avg", "avg"}
     assert three.groupby("seed")["training"].nunique().eq(3).all()
     lost = sorted(set(found["seed"]))[0]
     less = stand[(stand["seed"] != lost) | (stand["training"] != "max/avg")]
-    assert set(length.whole(less)["seed"]) == set(found["seed"]) - {lost}
+    assert set(cause.whole(less)["seed"]) == set(found["seed"]) - {lost}
 
 
 def test_zeros_do_not_protect_where_shared_ties_do_as_well():
     stand = standing.standing(matrix.attacks(answer.AGAIN))
-    assert length.zeros(stand, 15).holds
+    assert cause.zeros(stand, 15).holds
     for one, other in (("max/ties", "max/avg"), ("max", "max/avg")):  # they would; it would not be the pool's own
         swapped = stand["training"].replace({one: other, other: one})
-        assert not length.zeros(stand.assign(training=swapped), 15).holds
+        assert not cause.zeros(stand.assign(training=swapped), 15).holds
     with pytest.raises(ledger.LedgerError, match="lacks backwards records.* max and max/ties and"):
-        length.zeros(stand[stand["training"] != "max/ties"], 15)
+        cause.zeros(stand[stand["training"] != "max/ties"], 15)
+
+
+def test_accuracy_would_be_a_price_if_the_pool_s_own_gradient_had_less_of_it(acc):
+    assert cause.no_price(acc, 15).holds
+    for one, other in (("max/avg", "max"), ("max/avg", "max/ties"), ("avg", "max")):
+        swapped = acc.assign(pool=acc["pool"].replace({one: other, other: one}))
+        assert not cause.no_price(swapped, 15).holds
+    with pytest.raises(ledger.LedgerError, match="lacks robustness records.* max and max/ties and"):
+        cause.no_price(acc[acc["pool"] != "max/ties"], 15)
 
 
 def test_zeros_must_grow_with_the_training():
@@ -257,7 +266,7 @@ def test_a_lead_that_repeats_is_in_every_seed(acc):
 
 def test_a_lead_after_longer_training_must_stand_and_be_its_own_gradient_s():
     stand = standing.standing(matrix.attacks(answer.LONG))
-    assert length.stands(stand).holds and length.through(stand).holds
+    assert length.stands(stand).holds and cause.through(stand).holds
     assert "interval over the images" in length.stands(stand).text
     assert not length.stands(standing.standing(matrix.attacks(answer.AGAIN))).holds
 
@@ -265,4 +274,4 @@ def test_a_lead_after_longer_training_must_stand_and_be_its_own_gradient_s():
         return stand.assign(training=stand["training"].replace(names))
 
     assert not length.stands(renamed(max="avg", avg="max")).holds
-    assert not length.through(stand.replace({"training": {"max": "max/avg", "max/avg": "max"}})).holds
+    assert not cause.through(stand.replace({"training": {"max": "max/avg", "max/avg": "max"}})).holds

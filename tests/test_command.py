@@ -53,6 +53,21 @@ def test_ctrl_c_is_no_traceback(monkeypatch, capsys):
     assert "the same command goes on" in refused(["campaign"], capsys, status=130)
 
 
+def test_a_defect_is_no_sign_that_something_is_left(monkeypatch, capsys):
+    def broken(*_, **__):
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(campaign, "run", broken)
+    assert "ZeroDivisionError: a defect" in refused(["campaign"], capsys)
+
+
+def test_measuring_by_name_refuses_options_of_another_run(capsys):
+    said = refused(["measure", "theory", "no-such-run", "--seed", "3", "--pool", "avg"], capsys)
+    assert "pool, seed given beside a run's name" in said
+    assert "'*' is no run's name" in refused(["measure", "theory", "*"], capsys)
+    assert "allowed for curve: phase, latency" in refused(["measure", "curve", "--coding", "direct"], capsys)
+
+
 @pytest.mark.parametrize("kind", ["attacks", "trail", "untrained"])
 def test_an_unknown_network_is_one_line(kind, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("SNNPAPER_HOME", str(tmp_path))

@@ -59,12 +59,12 @@ def test_every_field_changes_the_hash():
     other = {"dataset": "digits", "arch": "resnet34", "skip": "none", "neuron": "ReLU", "pool": "avg",
              "count_include_pad": False, "coding": "rate", "surrogate": "sigmoid", "precision": "bf16",
              "defence": "pgd:4", "norm": "none"}  # fmt: skip
-    hashes = {Run().hash}
+    hashes = {Run().hash, Run(pool="avg/nopad").hash}
     for f in dataclasses.fields(Run):
         value = other.get(f.name, f.default + 1 if f.type == "int" else f.default)
         value = f.default / 2 if f.type == "float" else value
         hashes.add(Run().but(**{f.name: value}).hash)
-    assert len(hashes) == len(dataclasses.fields(Run)) + 1
+    assert len(hashes) == len(dataclasses.fields(Run)) + 1  # of max pooling's, count_include_pad changes none
 
 
 def test_round_trip_and_scale():
@@ -80,6 +80,13 @@ def test_a_record_of_a_later_version_is_refused_by_name():
         Run.from_dict({"dropout": 0.1})
     with pytest.raises(ValueError, match="unknown parameter poool"):
         Run.make("demo", poool="max")
+
+
+def test_padding_is_counted_by_average_pooling_alone():
+    without = Run(pool="avg", count_include_pad=False)
+    assert without.pooling == "avg/nopad" and without.hash != Run(pool="avg").hash
+    for pool in ("max", "avg/max"):
+        assert Run(pool=pool, count_include_pad=False) == without.but(pool=pool) == Run(pool=pool)
 
 
 def test_a_parameter_by_any_name_is_seen():

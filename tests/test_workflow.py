@@ -1,6 +1,7 @@
 """The Snakemake workflow, where the optional extra is installed: it lints, and each profile plans every cell."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -37,6 +38,14 @@ def test_each_profile_plans_every_missing_cell(tmp_path, profile, block):
     assert done.returncode == 0, done.stdout + done.stderr
     planned = [c for c in cells() if block in c.block]
     assert f"cell {len(planned):8}".split() in [line.split() for line in (done.stdout + done.stderr).splitlines()]
+
+
+def test_every_file_of_a_job_is_named_by_the_same_wildcards():
+    """Snakemake refuses a rule of which this is not so; here also where it is not installed."""
+    rule = (ROOT / "workflow" / "Snakefile").read_text(encoding="utf-8").split("rule cell:")[1]
+    output, log = (re.search(rf"{part}:\n *(.*)\n", rule)[1].replace("{{", "{") for part in ("output", "log"))
+    named = [set(re.findall(r"{(\w+)}", text)) - {"RESULTS"} for text in (output, log)]
+    assert named == [{"kind", "name"}] * 2
 
 
 def test_the_readme_names_the_profiles():

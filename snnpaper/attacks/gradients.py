@@ -78,7 +78,10 @@ class _Adaptive:
         return _AdaptiveIF.apply(x.float() if x.dtype == torch.bfloat16 else x, self)
 
     def alpha(self, u: Tensor) -> Tensor:
-        """Sharpness [T,...] for potentials u = h - V_th of one batch; the statistics belong to one batch's shape."""
+        """Sharpness [T,...] for potentials u = h - V_th of one batch.
+
+        The statistics go on over all calls of one shape, so a batch begins with those of the one before it.
+        """
         distance = u.abs()
         if self.mean.shape != u.shape:
             self.mean, self.deviation = torch.ones_like(u), torch.zeros_like(u)

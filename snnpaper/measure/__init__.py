@@ -38,6 +38,7 @@ class Kind:
 
 
 FIXED = ("phase", "weighted_phase", "latency", "direct")  # codes that draw nothing
+OF_IMAGES = (*FIXED, "rate")
 TABLE = {
     "robustness": Kind("robustness.robustness", 1_000, {"radii": (6, 8), "train_batch": 16}, ("keep", "progress")),
     "sparsity": Kind("robustness.gradients", 256, {"weight_images": 32}, ("keep",), weights=True),
@@ -57,7 +58,7 @@ TABLE = {
         {"levels": (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128), "steps": 20,
          "fine": (0.25, 0.5, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128),
          "flips": (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048)},
-        ("keep",), codes=FIXED),
+        ("keep",), codes=("phase", "latency")),  # binary, or there are no bits to flip
     # The middle radius is where every image is attacked through every pass: a third of both pools' images stand there.
     # In pixel space nearly every image is fooled at the first level.
     "backwards": Kind(
@@ -77,10 +78,10 @@ TABLE = {
     "protocol": Kind("protocol.protocol", 200, {"eps": 8 / 255}, codes=("phase", "weighted_phase")),
     "deviations": Kind("deviations.deviations", 1_000, {"eps": 8 / 255}),
     "theory": Kind("theory.measure", 100, needs=("progress",), weights=True),
-    "trail": Kind("trail.trail", 256, {"shown": 4}, ("run",), weights=True),
-    "untrained": Kind("trail.untrained", 256, {"shown": 4}, ("run",), "untrained", weights=True),
+    "trail": Kind("trail.trail", 256, {"shown": 4}, ("run",), weights=True, codes=OF_IMAGES),
+    "untrained": Kind("trail.untrained", 256, {"shown": 4}, ("run",), "untrained", weights=True, codes=OF_IMAGES),
     "codings": Kind("codings.codings", 100, {"eps": 16 / 255, "steps": 20, "samples": (1, 5, 20)},
-                    network="in memory"),
+                    network="in memory", codes=OF_IMAGES),
 }  # fmt: skip
 USUAL = ("robustness", "sparsity")  # what a cell of the grid gets that names no others
 

@@ -49,7 +49,7 @@ def curve(
     def by_flips() -> list[int]:
         needed, _ = flips_needed(spike, spike.inputs(x), y, flips)
         places = {budget: i for i, budget in enumerate(flips)} | {-1: -1}
-        return spread(torch.tensor([places[f] for f in needed.tolist()]), clean)
+        return spread(torch.tensor([places[f] for f in needed.tolist()], dtype=torch.long), clean)
 
     pgd: dict[str, Any] = {"steps": steps, "iterate": "any"}
     threats: list[tuple[Settings, Sequence[float], Callable[[], list[int]]]] = [

@@ -77,7 +77,7 @@ def train_stage(
         try:
             done = train(run, splits, device, progress=progress, engine=engine, deadline=deadline)
         except Diverged as err:
-            _record_failure(run, err)
+            record_failure(run, err)
             raise
         coded = record_training(done, splits, engine=engine)
         if not goes_on:
@@ -97,7 +97,7 @@ def _recorded(run: Run, device: str) -> CodedNet | None:
 def tidy(run: Run) -> None:
     """Put right what a kill left just after a record was written: a missing card, checkpoint, parts, claims."""
     if ledger.path("train", run.name).exists():
-        if (zoo.folder() / f"{run.name}.safetensors").exists() and not (zoo.folder() / f"{run.name}.md").exists():
+        if zoo.files_of(run.name) and not (zoo.folder() / f"{run.name}.md").exists():
             zoo.card(run)
         with claim(f"{run.course.name}.train") as mine:
             if mine and (left := checkpoint_of(run)).exists():
@@ -113,7 +113,8 @@ def tidy(run: Run) -> None:
                 pass
 
 
-def _record_failure(run: Run, err: Diverged) -> None:
+def record_failure(run: Run, err: Diverged) -> None:
+    """The record of a training that diverged, which is not tried again."""
     ledger.append("failed", run, {"reason": str(err)}, err.seconds)
 
 
@@ -149,7 +150,7 @@ def _train_together(runs: Sequence[Run], device: str, deadline: float) -> None:
                 with torch.cuda.stream(pair[1]):
                     pair[0].advance()
             except Diverged as err:
-                _record_failure(pair[0].run, err)
+                record_failure(pair[0].run, err)
                 pairs.remove(pair)
     for trainer, _ in pairs:
         record_training(trainer, splits, together=len(runs))
@@ -170,7 +171,7 @@ def record_training(done: Trainer, splits: dict[str, Images], **how) -> CodedNet
     results: dict[str, Any] = {f"{split}_accuracy": h.float().mean().item() for split, h in hits.items()}
     results |= {f"{split}_n": len(h) for split, h in hits.items()}
     results |= {"test_correct": ledger.pack(hits["test"]), "curves": done.curves}
-    if run.precision == "bf16":
+    if run.precision == "bf16" and run.neuron == "IF":  # ReLU has no spikes to move
         few = coded.encode(splits["validation"].first(64).to(done.sums.device).x)
         results["differing_spikes"] = differing_spikes(coded.net, few)
     zoo.save(run, coded.net)

@@ -50,7 +50,8 @@ def attacked(
     clean, rows = hits("clean", lambda: correct(coded, images)), []
     for a in bar(attacks, disable=not progress, desc="attacks"):
         batch = train_batch if a.protocol == TRAIN else 50
-        rows.append(a.to_dict(own(coded)) | hits(repr(a), partial(robust, coded, images, a, batch)))
+        straight = {"bpda": None} if coded.coding == "frames" else {}  # of events there is no code to pass
+        rows.append(a.to_dict(own(coded)) | straight | hits(repr(a), partial(robust, coded, images, a, batch)))
     head = {"n": len(images), "clean_accuracy": clean["accuracy"], "clean_correct": clean["correct"]}
     return head | {"attacks": rows}
 

@@ -6,6 +6,7 @@ networks, maps of the gradient along the stem and the first residual block.
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .. import ledger
+from .. import files, ledger
 from ..config import Run
 from ..nets.coded import CodedNet
 from ..nets.data import Images
@@ -102,8 +103,8 @@ def maps(coded: CodedNet, images: Images, places: tuple[str, ...]) -> dict[str, 
     for place in places:
         g = gradient(spikes if place == "input" else outputs[place])
         g = (g if g.ndim == 5 else g.unflatten(0, (coded.T, len(images)))).abs()
-        out[f"{place} size"] = g.sum((0, 2)).half().numpy()
-        out[f"{place} share"] = (g != 0).float().mean((0, 2)).half().numpy()
+        out[f"{place} size"] = g.sum((0, 2)).half().cpu().numpy()
+        out[f"{place} share"] = (g != 0).float().mean((0, 2)).half().cpu().numpy()
     return out
 
 
@@ -137,12 +138,13 @@ def keep_images(dataset: str, images: Images) -> None:
     """Put the shown images beside the records, once, so that a page needs no data set to show them."""
     file = ledger.folder() / "trail" / f"images-{dataset}.npz"
     if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(file, x=images.x.movedim(-3, -1).numpy(), y=images.y.numpy())
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, x=images.x.movedim(-3, -1).cpu().numpy(), y=images.y.cpu().numpy())
+        files.write(file, buffer.getvalue())
 
 
 def shown_images(dataset: str) -> tuple[np.ndarray, np.ndarray]:
-    """The images [4,32,32,3] of every heatmap, uint8, and their labels."""
+    """The images [N,H,W,3] of every heatmap, uint8, and their labels [N]; N as `keep_images` was first given them."""
     with np.load(ledger.folder() / "trail" / f"images-{dataset}.npz") as found:
         return found["x"], found["y"]
 

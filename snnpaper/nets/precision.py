@@ -18,7 +18,7 @@ from .neurons import IF
 
 @torch.no_grad()
 def differing_spikes(net: Any, spikes: Tensor) -> dict[str, float]:
-    """Share of each neuron layer's spikes that bfloat16 changes, for a spike train [T,N,3,H,W], in eval mode.
+    """Share of each neuron layer's spikes that bfloat16 changes, for a spike train [T,N,C,H,W], in eval mode.
 
     "all" is the share over all layers. The network is left as it was.
     """

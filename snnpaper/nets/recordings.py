@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -155,6 +157,9 @@ def _kept(stem: Path, made_of: object, make: Callable[[], list[Part]]) -> tuple[
         partial = file.with_name(f"{file.stem}.{os.getpid()}.part.npz")
         np.savez_compressed(partial, x=x, y=y, x_test=x_test, y_test=y_test)
         os.replace(partial, file)
-    with np.load(file) as found:
-        x, y, x_test, y_test = (torch.from_numpy(found[k]) for k in ("x", "y", "x_test", "y_test"))
+    try:
+        with np.load(file) as found:
+            x, y, x_test, y_test = (torch.from_numpy(found[k]) for k in ("x", "y", "x_test", "y_test"))
+    except (ValueError, KeyError, zipfile.BadZipFile, zlib.error, EOFError) as err:
+        raise EventFileError(f"{file} is damaged ({err}); delete it, and it is made again") from err
     return (x, y), (x_test, y_test)

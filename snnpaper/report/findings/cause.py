@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ...stats import FEW
+from .. import tables
+from ..attacks.tables import SHOWN
+from ..comparison import scoped
 from ..design import size
-from ..design.matrix import SETTING, TRAINED, UNRESOLVED, verdict
+from ..design.matrix import DENSE, POOLS_OWN, SETTING, TRAINED, UNRESOLVED, ZEROS, of_zeros, verdict
 from ..standing import EPS, OWN, WITH_ASSG, WORST, between, difference
-from ..tables import FIVE_SEEDS, PAIR
+from ..tables import FIVE_SEEDS, PAIR, Pair
 from ..words import interval_text, seeds_text
 from . import Finding
-from .pools import lacking
+from .pools import lacking, points
 
 PASSED = ("avg/max", "avg")  # average pooling trained through max pooling's pass, and through its own
 
@@ -90,3 +94,71 @@ def nothing_left(fit: pd.DataFrame, networks: int) -> Finding:
         raise lacking("backwards")
     one = fit.set_index("predictor").loc[size.DENSITY]
     return Finding(size.left(fit, networks), one["low"] <= 0 <= one["high"])
+
+
+def whole(stand: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `stand` of both pools and of max pooling trained through average pooling's gradient, in the seeds
+    that have all three; and of max pooling trained through the gradient that all ties share, where these have it."""
+    three = {*TRAINED, *DENSE}
+    have = stand.groupby("seed")["training"].agg(set)
+    return stand[stand["training"].isin({*three, *ZEROS}) & stand["seed"].isin(have.index[have.map(three.issubset)])]
+
+
+def through(stand: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
+    """After a longer training max pooling keeps its lead only if it was trained through its own sparse gradient."""
+    own, worst, rest = (difference(stand, *by) for by in ((OWN, TRAINED), (WORST, TRAINED), (WORST, DENSE)))
+    if own is None or worst is None or rest is None:
+        raise lacking("backwards", TRAINED)
+    rule = "rule 17" if epochs == scoped.JUDGED.epochs else "rule 19"
+    word = f"too few for {rule}" if worst.seeds < FIVE_SEEDS else f"in the words of {rule}: {verdict(own, worst)}"
+    return Finding(
+        f"Trained for {epochs} epochs through average pooling's dense gradient, max pooling keeps "
+        f"{interval_text(worst.mean, worst.half)} points fewer of the correctly classified images, through the worst "
+        f"of the pool's four, than trained through its own sparse one. Its lead over average pooling is then "
+        f"{interval_text(rest.mean, rest.half)} points, which cannot be told from zero "
+        f"({seeds_text(worst.seeds)}, {word}).",
+        worst.above and rest.zero,
+    )
+
+
+def zeros(stand: pd.DataFrame, epochs: int) -> Finding:
+    """After a longer training it is not the zeros of max pooling's gradient that protect, but that it is its own."""
+    apart, own = (difference(stand, WORST, pair) for pair in (ZEROS, POOLS_OWN))
+    if apart is None or own is None:
+        raise lacking("backwards", ZEROS)
+    word = "too few for rule 21" if apart.seeds < FIVE_SEEDS else f"in the words of rule 21: {of_zeros(apart, own)}"
+    over = "the images alone" if apart.seeds < FEW else "seeds and images"
+    return Finding(
+        f"Trained for {epochs} epochs through the gradient that all ties share, dense at the pool too and still the "
+        f"pool's own, max pooling keeps {interval_text(own.mean, own.half)} points more than trained through average "
+        f"pooling's. What it keeps trained through its sparse one minus this is "
+        f"{interval_text(apart.mean, apart.half)} points, which cannot be told from zero ({seeds_text(apart.seeds)}, "
+        f"intervals over {over}; {word}).",
+        apart.zero and own.above,
+    )
+
+
+def on_clean(acc: pd.DataFrame, epochs: int) -> dict[Pair, pd.Series]:
+    """`tables.contrast`'s row of clean accuracy for TRAINED, DENSE, ZEROS and POOLS_OWN, after so many epochs."""
+    here = acc[tables.alike(acc, tables.common(SHOWN.but(epochs=epochs))) & (acc["space"] == "clean")]
+    found = {pair: tables.contrast(here, pair) for pair in (TRAINED, DENSE, ZEROS, POOLS_OWN)}
+    if lost := [pair for pair, rows in found.items() if rows.empty]:
+        raise lacking("robustness", lost[0])
+    return {pair: rows.iloc[0] for pair, rows in found.items()}
+
+
+def no_price(acc: pd.DataFrame, epochs: int) -> Finding:
+    """After a longer training clean accuracy goes with the gradient in training, as what stands does.
+
+    `acc` is `tables.accuracies`.
+    """
+    found = on_clean(acc, epochs)
+    lost, rest, zeros, own = found.values()
+    return Finding(
+        f"Clean accuracy goes the same way: after {epochs} epochs max pooling trained through average pooling's "
+        f"gradient is {points(lost)} less accurate than trained through its sparse one ({seeds_text(lost['seeds'])})"
+        f", and {points(rest)} more accurate than average pooling, which cannot be told from zero; trained through "
+        f"the gradient that all ties share it is {points(own)} more accurate than through average pooling's, and "
+        f"the sparse one minus this is {points(zeros)} ({seeds_text(own['seeds'])}). No rule was written for this.",
+        all(d["difference"] > d["half"] for d in (lost, own)) and abs(rest["difference"]) <= rest["half"],
+    )

@@ -11,9 +11,8 @@ from ...stats import FEW
 from .. import tables
 from ..attacks.tables import SHOWN
 from ..comparison import scoped
-from ..design.matrix import DENSE, POOLS_OWN, TRAINED, ZEROS, of_zeros, verdict
 from ..standing import EPS, OWN, WITH_ASSG, WORST, Difference, between, difference
-from ..tables import FIVE_SEEDS, PAIR
+from ..tables import PAIR
 from ..words import interval_text, listed, seeds_text
 from . import Finding
 from .pools import five, lacking, lead
@@ -89,8 +88,8 @@ def differ(stand: pd.DataFrame, epochs: int) -> Finding:
     return Finding(
         f"After {epochs} epochs max minus average pooling is {text[own]} points of the correctly classified images at "
         f"{EPS}/255 through each network's own gradient, and {text[worst]} through the worst of the pool's four "
-        f"({seeds_text(worst.seeds)}, interval over seeds and images): {points(worst)} seed by seed, so which pool "
-        "leads is not resolved.",
+        f"({seeds_text(worst.seeds)}, interval over seeds and images): {seed_by_seed(worst)} seed by seed, so which "
+        "pool leads is not resolved.",
         worst.zero and min(worst.by_seed.values()) < 0 < max(worst.by_seed.values()),
     )
 
@@ -107,56 +106,14 @@ def hidden(stand: pd.DataFrame, epochs: int) -> Finding:
     return Finding(
         f"The four ways do not find all: SA-PGD with ASSG then takes another {100 * other.mean:.1f} points from "
         f"average and {100 * one.mean:.1f} from max pooling ({epochs} epochs), and max minus average pooling "
-        f"becomes {points(after)} seed by seed, {interval_text(after.mean, after.half)} in the mean.",
+        f"becomes {seed_by_seed(after)} seed by seed, {interval_text(after.mean, after.half)} in the mean.",
         min(after.by_seed.values()) > 0 and all(after.by_seed[s] > before.by_seed[s] for s in after.by_seed),
     )
 
 
-def points(d: Difference) -> str:
+def seed_by_seed(d: Difference) -> str:
     """A difference seed by seed: "11.8, 11.7 and -4.7"."""
     return listed(f"{100 * v:.1f}" for v in d.by_seed.values())
-
-
-def whole(stand: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `stand` of both pools and of max pooling trained through average pooling's gradient, in the seeds
-    that have all three; and of max pooling trained through the gradient that all ties share, where these have it."""
-    three = {*TRAINED, *DENSE}
-    have = stand.groupby("seed")["training"].agg(set)
-    return stand[stand["training"].isin({*three, *ZEROS}) & stand["seed"].isin(have.index[have.map(three.issubset)])]
-
-
-def through(stand: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
-    """After a longer training max pooling keeps its lead only if it was trained through its own sparse gradient."""
-    own, worst, rest = (difference(stand, *by) for by in ((OWN, TRAINED), (WORST, TRAINED), (WORST, DENSE)))
-    if own is None or worst is None or rest is None:
-        raise lacking("backwards", TRAINED)
-    rule = "rule 17" if epochs == scoped.JUDGED.epochs else "rule 19"
-    word = f"too few for {rule}" if worst.seeds < FIVE_SEEDS else f"in the words of {rule}: {verdict(own, worst)}"
-    return Finding(
-        f"Trained for {epochs} epochs through average pooling's dense gradient, max pooling keeps "
-        f"{interval_text(worst.mean, worst.half)} points fewer of the correctly classified images, through the worst "
-        f"of the pool's four, than trained through its own sparse one. Its lead over average pooling is then "
-        f"{interval_text(rest.mean, rest.half)} points, which cannot be told from zero "
-        f"({seeds_text(worst.seeds)}, {word}).",
-        worst.above and rest.zero,
-    )
-
-
-def zeros(stand: pd.DataFrame, epochs: int) -> Finding:
-    """After a longer training it is not the zeros of max pooling's gradient that protect, but that it is its own."""
-    apart, own = (difference(stand, WORST, pair) for pair in (ZEROS, POOLS_OWN))
-    if apart is None or own is None:
-        raise lacking("backwards", ZEROS)
-    word = "too few for rule 21" if apart.seeds < FIVE_SEEDS else f"in the words of rule 21: {of_zeros(apart, own)}"
-    over = "the images alone" if apart.seeds < FEW else "seeds and images"
-    return Finding(
-        f"Trained for {epochs} epochs through the gradient that all ties share, dense at the pool too and still the "
-        f"pool's own, max pooling keeps {interval_text(apart.mean, apart.half)} points fewer than trained through its "
-        f"sparse one, which cannot be told from zero, and {interval_text(own.mean, own.half)} more than trained "
-        f"through average pooling's ({seeds_text(apart.seeds)}, intervals over {over}, {word}): what protects "
-        "is not seen to be the zeros.",
-        apart.zero and own.above,
-    )
 
 
 def thinner(found: pd.DataFrame) -> Finding:
