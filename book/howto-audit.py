@@ -101,7 +101,8 @@ print(passes)
 # %% [markdown]
 # The first line is the one to read: verdict, accuracies, intervals and n. Each attack then says how many images it
 # fooled of those it saw: the first three see all that are classified correctly, the others those that still stand. The
-# last line is for a paper: it names the protocol, its strength, and a hash of everything that decides the number.
+# last line is for a paper: it names the protocol, its strength, and a hash of the attacks' settings, to which you add which
+# weights and images.
 #
 # ## One that only looks robust
 #

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from . import command, ledger, measure
+from . import __version__, command, ledger, measure
 from .config import PROFILES, Run
 from .nets import data
 from .parameters import add_arguments, check_device, parse
@@ -25,6 +25,7 @@ def main(argv: list[str] | None = None) -> None:
         description="Train, attack and measure spiking networks; records and networks are kept in results/ and zoo/.",
         epilog="SNNPAPER_HOME is the folder of results/ and zoo/, SNNPAPER_DATA that of the data sets.",
     )
+    parser.add_argument("--version", action="version", version=f"snnpaper {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_fetch(commands.add_parser("fetch", help="download a data set and check its md5"))
     _add_train(
@@ -146,7 +147,10 @@ def _add_audit(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("factory", nargs="?", metavar="FACTORY", help="package.module:function, which makes the model")
     add("--weights", help="its weights: safetensors, or a state dict that torch reads with weights_only")
-    add("--data", help="a data set by name, an .npz with x and y, or a folder with one folder of pictures a class")
+    add(
+        "--data",
+        help="a data set by name, an .npz with images and labels, or a folder with one folder of pictures a class",
+    )
     add("--eps", default="8/255", help="L-infinity radius on the scale of [0,1], such as 8/255; default %(default)s")
     add("--n", type=int, help="images, the first of the data; default 200, or all where there are fewer")
     add("--steps", type=int, help="repeat each image for so many steps, where the spiking network does not")

@@ -72,7 +72,8 @@ def cells(grid: Path = GRID, block: str = "") -> list[Cell]:
     Raises ValueError naming the block and what is wrong in it, or that no block has such a name.
     """
     if not (chosen := [c for c in _all_cells(grid) if block in c.block]):
-        raise ValueError(f"no block of {grid.name} has {block!r} in its name")
+        names = ", ".join(dict.fromkeys(c.block for c in _all_cells(grid)))
+        raise ValueError(f"no block of {grid.name} has {block!r} in its name; allowed: a part of: {names}")
     return chosen
 
 

@@ -49,6 +49,14 @@ class Remembers(nn.Module):
         return self.v
 
 
+class StartsAnew(Remembers):
+    """As some libraries' neurons do, when the batch is of another size."""
+
+    def forward(self, x):
+        self.v = self.v if isinstance(self.v, torch.Tensor) and len(self.v) == len(x) else 0.0
+        return super().forward(x)
+
+
 def as_(value, **more):
     """A model with another output than Flat's."""
     return {"model": lambda x: value(Flat()(x))} | more
@@ -116,6 +124,7 @@ WRONG = [
     ({"model": nn.Linear(7, 4)}, r"the model fails on images of shape \[N,3,4,4\]"),
     ({"model": Remembers()}, "the model (fails on a smaller batch|remembers).*reset=lambda model: model.reset"),
     ({"model": Remembers(), "x": X[:8], "y": Y[:8]}, "remembers earlier calls"),
+    ({"model": StartsAnew()}, "remembers earlier calls"),
 ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from snnpaper.auditing import backwards, ladder
 from snnpaper.auditing.audited import Audited, Called, How
 from snnpaper.auditing.climb import Climb, Row
 from snnpaper.auditing.kept import OutOfTime
-from snnpaper.auditing.report import _noise_alone
+from snnpaper.auditing.report import _mend, _noise_alone
 from snnpaper.auditing.verdict import Measured, findings, verdict
 from snnpaper.config import Run
 from snnpaper.nets import data as digits
@@ -23,7 +24,7 @@ from snnpaper.nets.coded import CodedNet
 
 X, Y = data()
 GOOD = Measured(
-    images=120, n=100, classes=10, random=False, alone=True, forgets=True, line="", unchanged=True,
+    images=120, n=100, classes=10, random=False, alone=True, forgets=True, mend="", unchanged=True,
     standing={"FGSM": 60, "PGD": 50}, noise_alone=0, square=(0, 40), trace={"zero": 0.0}, along=(1.0, 0.1, 0.9), far=0,
     curve={0.015: 80, 0.03: 50, 0.06: 20, 0.5: 0}, better=("PGD-20, atan 1", 0), moved=(0, 40),
 )  # fmt: skip
@@ -159,6 +160,22 @@ def test_a_curve_without_time_says_so():
     climb.kept, climb.left_out, climb.evidence = no_time, [], {}
     climb._evidence(("", nullcontext))
     assert climb.evidence["cut"] and climb.evidence["curve"] == {} and "curve 0.05" in climb.left_out
+
+
+def test_a_model_of_one_time_step_is_not_told_to_forget_in_it():
+    def mend(steps, line="functional.reset_net(model)"):
+        return _mend(SimpleNamespace(adapter=SimpleNamespace(line=line), how=SimpleNamespace(steps=steps)))
+
+    assert mend(None).endswith("at the start of forward; if that is one time step, give steps=T instead")
+    assert "not in forward" in mend(4) and "at the start of forward" not in mend(4)
+    assert mend(None, "reset=lambda model: ...").endswith("or give reset=lambda model: ...")
+
+
+def test_what_was_not_measured_is_told_so():
+    none = replace(GOOD, standing={}, noise_alone=None, square=None, trace=None, along=None, far=None, moved=None)
+    told = {f.name: f.evidence for f in findings(none) if f.passed is None}
+    assert len(told) >= 7 and not any("None" in text or not text for text in told.values())
+    assert told["converged"] == told["the radius tells"] == "not measured"
 
 
 def test_reliable_says_what_is_to_be_known_and_a_large_radius_must_leave_chance():

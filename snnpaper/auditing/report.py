@@ -99,6 +99,16 @@ def _share(part: dict[str, Any]) -> str:
     return f"{100 * part['accuracy']:.1f} % [{100 * low:.1f}, {100 * high:.1f}] of {part['n']} images"
 
 
+def _mend(audited: Audited) -> str:
+    """What makes a model forget: in forward, where that is a whole pass, and outside it where it is one time step."""
+    line = audited.adapter.line
+    if audited.how.steps is not None:
+        return f"reset it between images, as the audit does ({line}), and not in forward, which is one time step"
+    if line.startswith("reset="):
+        return f"clear what it keeps at the start of forward, or give {line}"
+    return f"write {line} at the start of forward; if that is one time step, give steps=T instead"
+
+
 def assemble(
     audited: Audited, seen: Probe, climb: Climb, settings: dict, notes: list[str], fixed: list[str],
     untested: list[str],
@@ -108,7 +118,7 @@ def assemble(
     assert audited.classes is not None
     measured = Measured(
         images=len(clean), n=int(clean.sum()), classes=audited.classes, random=seen.random,
-        alone=seen.alone, forgets=seen.forgets, line=adapter.line, unchanged=climb.unchanged, left_out=climb.left_out,
+        alone=seen.alone, forgets=seen.forgets, mend=_mend(audited), unchanged=climb.unchanged, left_out=climb.left_out,
         standing={r.stage.settings.algorithm: int((r.seen & ~r.fooled).sum()) for r in climb.rows
                   if r.stage.whole and (r.seen == clean).all()},
         noise_alone=_noise_alone(climb.rows), square=_square(climb.rows), trace=evidence.get("trace"),

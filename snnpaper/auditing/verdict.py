@@ -41,7 +41,7 @@ class Measured:
     random: bool
     alone: bool
     forgets: bool
-    line: str  # what resets the model
+    mend: str  # what makes it forget, as advice
     unchanged: bool
     left_out: list[str] = field(default_factory=list)  # attacks and checks for which there was no time
     standing: dict[str, int] = field(default_factory=dict)  # after "FGSM" and "PGD", each on every image
@@ -72,28 +72,31 @@ def findings(m: Measured) -> list[Finding]:
     move = max(1, int(MOVE * m.images))
     rows = [
         ("there is a gradient", None if zero is None else zero < 0.5,
-         f"all-zero gradient in {100 * (zero or 0):.0f} % of images at the worst step",
+         "" if zero is None else f"all-zero gradient in {100 * zero:.0f} % of images at the worst step",
          "the attacks have no direction to follow", "put a differentiable path in (a surrogate, BPDA) and audit that",
          "obfuscated"),
         ("iterations beat a single step", None if single is None or steps is None else steps <= single + few,
-         f"{single} of {m.n} survive one step, {steps} survive PGD-20", "the gradient misleads",
+         "" if single is None or steps is None else f"{single} of {m.n} survive one step, {steps} survive PGD-20",
+         "the gradient misleads",
          "look for a layer whose backward pass is not that of its forward pass", "obfuscated"),
         ("gradients beat black boxes", None if m.square is None else m.square[0] <= few,
          "" if m.square is None else f"Square fooled {m.square[0]} of {m.square[1]} that every gradient attack left",
          "the gradient is worse than none", "raise Square's budget; the robust accuracy may be lower still",
          "obfuscated"),
         ("gradients beat random noise", None if m.noise_alone is None else m.noise_alone <= few,
-         f"{m.noise_alone} fell to random noise and neither to FGSM nor to PGD-20", "the gradient is worse than none",
+         "" if m.noise_alone is None else f"{m.noise_alone} fell to random noise and neither to FGSM nor to PGD-20",
+         "the gradient is worse than none",
          "look for what hides the gradient: quantising, saturation, randomness", "obfuscated"),
         ("without a bound every image falls", None if m.far is None else m.far <= few,
-         f"{m.far} of {m.n} survive when every image is allowed", "the gradient does not lead away from the class",
+         "" if m.far is None else f"{m.far} of {m.n} survive when every image is allowed",
+         "the gradient does not lead away from the class",
          "look for saturation (large logits) and cut gradients", "obfuscated"),
         ("a larger radius helps", falls, shown, "the attack loses its way",
          "look for steps in the function: quantising, thresholds", "obfuscated"),
         ("enough images", m.n >= ENOUGH, f"{m.n} images are classified correctly", "chance decides",
          f"audit more images: {ENOUGH} classified correctly at least, 200 for an interval of 14 points", "unreliable"),
         ("the radius tells", None if fell is None or m.n < ENOUGH else fell > few,
-         f"{fell} of {m.n} fall to PGD-20",
+         "" if fell is None else f"{fell} of {m.n} fall to PGD-20",
          "eps is too small to tell: where nothing falls, no attack can be told from another",
          "audit at a larger radius too" + (f", such as {_radius(half)}, where half falls" if half else ""),
          "unreliable"),
@@ -102,7 +105,7 @@ def findings(m: Measured) -> list[Finding]:
          "fix the randomness in evaluation, or say how many draws the accuracy is of", "unreliable"),
         ("nothing is remembered", m.forgets, "logits repeat without the audit's reset" if m.forgets else
          "without the audit's reset the model remembers earlier images; the number is of the model reset",
-         "used as it is, the model is another function", f"write {m.line} at the start of forward", ""),
+         "used as it is, the model is another function", m.mend, ""),
         ("an image is judged alone", m.alone, "logits " + ("do not depend" if m.alone else "depend") + " on the batch",
          "the network sees its neighbours: BatchNorm in train mode, or an axis mistaken for the batch",
          "put BatchNorm in eval mode; check the order of the axes", "unreliable"),
@@ -124,7 +127,10 @@ def findings(m: Measured) -> list[Finding]:
          f"{m.better[0]} fooled {max(0, m.better[1])} more images than the model's own",
          "whoever attacks with the model's own gradient alone overestimates it", "report this worst case", ""),
     ]  # fmt: skip
-    return [Finding(name, None if ok is None else bool(ok), *rest) for name, ok, *rest in rows]
+    return [
+        Finding(name, None if ok is None else bool(ok), evidence or "not measured", *rest)
+        for name, ok, evidence, *rest in rows
+    ]
 
 
 def verdict(found: list[Finding]) -> tuple[str, list[str]]:
