@@ -202,6 +202,10 @@ assert all(d.zero and d.half > 0.05 for d in rest)
 apart, own = (standing.difference(fifteen, standing.WORST, pair) for pair in (matrix.ZEROS, matrix.POOLS_OWN))
 assert matrix.of_zeros(apart, own) == "being the pool's own does" and apart.seeds == own.seeds == 5
 assert 0.055 < min(own.by_seed.values()) and max(own.by_seed.values()) < 0.125  # "by six to twelve points"
+clean = cause.on_clean(acc, answer.AGAIN.epochs)[matrix.ZEROS]
+assert (
+    -0.025 < clean["difference"] - clean["half"] < -0.01 < 0 < clean["difference"] + clean["half"]
+)  # "one or two points"
 assert 0.02 < abs(apart.mean) + apart.half < 0.08  # "some points, either way"
 
 # %% [markdown]

@@ -83,7 +83,7 @@ def append(kind: str, run: Run, results: dict[str, Any], seconds: float, arrays=
         "config": run.to_dict(),
         "scale": run.scale,
         "results": results,
-        "provenance": provenance() | {"hardware": hardware()} | origin | {"wall_seconds": round(seconds, 1)},
+        "provenance": provenance() | origin | {"wall_seconds": round(seconds, 1)},
     }
     try:
         text = told(record)
@@ -220,13 +220,16 @@ def _no_number(name: str) -> None:
     raise ValueError(f"{name} is no number")
 
 
-@functools.cache
 def provenance() -> dict[str, Any]:
-    """Code version and packages as they were when first asked for in this process, and the hardware then."""
+    """Code version, packages and date as they were when first asked for in this process; hardware as it is used now."""
+    return _began() | {"hardware": hardware()}
+
+
+@functools.cache
+def _began() -> dict[str, Any]:
     return {
         "code": _code(),
         "packages": _packages() | {"python": platform.python_version()},
-        "hardware": hardware(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
 

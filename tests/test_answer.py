@@ -200,6 +200,9 @@ def test_zeros_do_not_protect_where_shared_ties_do_as_well():
     for one, other in (("max/ties", "max/avg"), ("max", "max/avg")):  # they would; it would not be the pool's own
         swapped = stand["training"].replace({one: other, other: one})
         assert not cause.zeros(stand.assign(training=swapped), 15).holds
+    better = stand.copy()  # the sparse gradient would protect beside being the pool's own
+    better["stands"] = [s | (t == "max") for s, t in zip(stand["stands"], stand["training"], strict=True)]
+    assert not cause.zeros(better, 15).holds
     with pytest.raises(ledger.LedgerError, match="lacks backwards records.* max and max/ties and"):
         cause.zeros(stand[stand["training"] != "max/ties"], 15)
 
@@ -209,6 +212,8 @@ def test_accuracy_would_be_a_price_if_the_pool_s_own_gradient_had_less_of_it(acc
     for one, other in (("max/avg", "max"), ("max/avg", "max/ties"), ("avg", "max")):
         swapped = acc.assign(pool=acc["pool"].replace({one: other, other: one}))
         assert not cause.no_price(swapped, 15).holds
+    as_dense = acc[acc["pool"] == "max/avg"].assign(pool="max/ties")  # shared ties would gain nothing
+    assert not cause.no_price(pd.concat([acc[acc["pool"] != "max/ties"], as_dense]), 15).holds
     with pytest.raises(ledger.LedgerError, match="lacks robustness records.* max and max/ties and"):
         cause.no_price(acc[acc["pool"] != "max/ties"], 15)
 

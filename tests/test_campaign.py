@@ -144,14 +144,43 @@ def test_a_run_that_fails_is_recorded_as_failed_and_the_rest_goes_on(home, few_i
         experiment.run_all(bad, progress=False)
 
 
-def test_a_page_that_is_not_drawn_stops_no_campaign(home, few_images, tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [RuntimeError, FileNotFoundError])
+def test_a_page_that_is_not_drawn_stops_no_campaign(home, few_images, tmp_path, monkeypatch, error):
     def broken(run):
-        raise RuntimeError("no papermill")
+        raise error("no papermill")
 
     monkeypatch.setattr(campaign, "render", broken)
     said = []
     file = demo(tmp_path / "g.yml", seeds=[0], pools=["max"])
     assert campaign.run(file, say=said.append) and "  no papermill" in said
+
+
+def test_no_page_is_drawn_that_would_make_records_nobody_asked_for(home, few_images, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(campaign, "render", lambda run: pytest.fail("chapter 3 measures what it draws"))
+    block = {"block": "b", "profile": "demo", "fixed": TINY, "measure": ["sparsity"]}
+    assert campaign.run(grid(tmp_path / "g.yml", [block]), say=lambda _: None)
+    assert {k: len(v) for k, v in results(home).items()} == {"train": 1, "sparsity": 1}
+    main(["train", "--no-measure", "--render", *(x for k, v in TINY.items() for x in (f"--{k}", str(v)))])
+    assert "chapter 3 is not drawn: robustness not recorded" in capsys.readouterr().out
+
+
+def test_a_longer_training_fails_where_a_shorter_of_its_course_did(home, few_images, tmp_path, monkeypatch):
+    step = train_module.train_step
+    monkeypatch.setattr(train_module, "train_step", lambda *given: step(*given) * math.nan)
+    block = {"block": "b", "profile": "demo", "fixed": TINY, "over": {"epochs": [2, 1]}}
+    file, said = grid(tmp_path / "g.yml", [block]), []
+    assert campaign.run(file, render_chapter=False, say=said.append)
+    assert {k: len(v) for k, v in results(home).items()} == {"failed": 2}
+    said.clear()
+    assert campaign.run(file, render_chapter=False, say=said.append) and not said
+
+
+def test_status_tells_a_copy_of_another_record_from_its_own(home, tmp_path):
+    file = demo(tmp_path / "g.yml", seeds=[0])
+    first, second = (c.run for c in cells(file))
+    ledger.append("train", second, {"test_accuracy": 0.5}, 1.0)
+    ledger.path("train", first.name).write_bytes(ledger.path("train", second.name).read_bytes())
+    assert f"{first.name:46} {first.scale:8} missing" in campaign.status(file, every=True)
 
 
 def test_four_cells_end_to_end(home, few_images, tmp_path):

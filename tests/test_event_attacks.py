@@ -8,7 +8,9 @@ from snnpaper.attacks import events as attacked
 from snnpaper.attacks.ensemble import worst_case
 from snnpaper.attacks.levels import level_search
 from snnpaper.attacks.spiking_ensemble import stages
+from snnpaper.attacks.standard import Attack
 from snnpaper.config import Run
+from snnpaper.measure.robustness import attacked as attacked_and_recorded
 from snnpaper.nets.coded import CodedNet
 from snnpaper.nets.data import load
 
@@ -26,6 +28,11 @@ def coded():
 @pytest.fixture(scope="module")
 def images():
     return load("nmnist_few")["test"].x[:2]
+
+
+def test_no_record_of_events_names_a_surrogate_for_a_code_they_have_not(coded):
+    found = attacked_and_recorded(coded, load("nmnist_few")["test"].first(2), [Attack(space="pixel", steps=1)])
+    assert [row["bpda"] for row in found["attacks"]] == [None]
 
 
 def test_both_spaces_hold_the_frames_and_one_rounds(coded, images):

@@ -154,6 +154,10 @@ def test_simulated_events_are_made_once_and_kept(home, monkeypatch):
     assert made["test"].x.shape == (1, 10, 2, 48, 48) and made["test"].x.float().mean() > 0.1
     monkeypatch.setattr("snnpaper.nets.camera.film", None)
     assert data.load("cifar10sim")["train"].sha256 == made["train"].sha256
+    (kept,) = data.root().glob("cifar10sim/frames-*.npz")
+    kept.write_bytes(kept.read_bytes()[:1000])
+    with pytest.raises(EventFileError, match=f"{kept.name} is damaged .*; delete it, and it is made again"):
+        data.load("cifar10sim")
 
 
 def test_how_many_events_fool_a_network_is_recorded(home, monkeypatch):

@@ -184,6 +184,11 @@ def test_what_a_kill_left_after_a_record_is_put_right(home):
         experiment.tidy(TINY)
         assert mine and not any(left.exists() for left in claims)
         assert (home / "runs" / f"{TINY.name}.robustness.claim").exists()
+    card.unlink()
+    whole = home / "zoo" / f"{TINY.name}.safetensors"
+    whole.rename(whole.with_stem(f"{TINY.name}-1"))  # as of a large network
+    experiment.tidy(TINY)
+    whole.with_stem(f"{TINY.name}-1").rename(whole)
     assert card.read_text() == told and [p for p in (home / "runs").iterdir()] == [longer.folder]
     experiment.train_stage(TINY.but(epochs=2), progress=False, goes_on=True)
     experiment.tidy(TINY)  # the longer training's checkpoint is not the shorter's to delete

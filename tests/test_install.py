@@ -133,6 +133,16 @@ def test_the_commit_recorded_is_this_project_s_or_none(tmp_path):
     assert python(code, tmp_path, package.parent).stdout.strip() == told
 
 
+def test_provenance_has_the_hardware_that_was_used(monkeypatch):
+    before = ledger.provenance()["hardware"]["threads"]
+    monkeypatch.setattr("torch.get_num_threads", lambda: before + 1)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)  # and nothing ran on it
+    assert ledger.provenance()["hardware"]["threads"] == before + 1 and ledger.hardware()["gpu"] is None
+    monkeypatch.setattr("torch.cuda.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda: "an accelerator")
+    assert ledger.provenance()["hardware"]["gpu"] == "an accelerator"
+
+
 def test_provenance_names_what_computed_and_does_without_what_is_absent(monkeypatch):
     assert {"torch", "numba", "adversarial-robustness-toolbox", "scipy"} <= set(ledger._packages())
     monkeypatch.setattr(ledger, "_PACKAGES", ("torch", "no-such-package"))

@@ -9,7 +9,7 @@ from snnpaper import campaign, ledger, measure, zoo
 from snnpaper.attacks.standard import EVAL
 from snnpaper.config import Run
 from snnpaper.grid import cells
-from snnpaper.measure import experiment, kept, networks, stem, trail
+from snnpaper.measure import curve, experiment, kept, networks, stem, trail
 from snnpaper.nets import data
 from snnpaper.nets.coded import CodedNet
 from snnpaper.report import tables
@@ -34,6 +34,26 @@ def test_a_kind_that_the_code_has_not_is_refused_before_the_training(home):
                                      "measure": ["attacks"]}]))  # fmt: skip
     with pytest.raises(ValueError, match="coding is 'rate'; allowed for attacks"):
         cells(file)
+
+
+def test_a_network_that_gets_nothing_right_has_a_curve():
+    coded = CodedNet.of(Run.make("demo", **SMALL)).eval().requires_grad_(False)
+    images = data.load("digits")["test"].first(4)
+    wrong = data.Images(images.x, (coded(images.x).argmax(1) + 1) % 10)
+    found = curve.curve(coded, wrong, (1,), (1,), (1,), 1, lambda name, work: work())
+    assert all(row["first"] == [-2] * 4 for row in found["threats"])
+
+
+def test_half_precision_without_spikes_is_recorded_without_moved_ones(home):
+    run = Run.make("demo", **SMALL, neuron="ReLU", precision="bf16")
+    experiment.train_stage(run, progress=False)
+    assert "differing_spikes" not in ledger.read("train", run.name)["results"]
+
+
+def test_kinds_of_images_are_refused_for_events():
+    for kind in ("trail", "untrained", "codings"):
+        with pytest.raises(ValueError, match=f"coding is 'frames'; allowed for {kind}: phase"):
+            measure.defined(kind, Run.make("demo", dataset="nmnist_few"))
 
 
 def test_frames_are_not_trained_on_examples_in_the_box_of_images():

@@ -22,7 +22,7 @@ from .plots import COLOURS, panels
 from .standing import EPS
 from .tables import FIVE_SEEDS, PAIR
 from .trail import densities
-from .words import interval_text, listed, seeds_text
+from .words import interval_text, seeds_text
 
 LONG, AGAIN = scoped.SCALES  # the longer training, and a shorter one, in which other seeds were attacked
 
@@ -53,8 +53,6 @@ def sentences(acc: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
     again, lost, ties, own = (standing.difference(others, standing.WORST, pair) for pair in by)
     hidden = standing.difference(others, standing.WITH_ASSG, PAIR)
     less = cause.on_clean(acc, AGAIN.epochs)[matrix.TRAINED]
-    on_clean, later = pools.lead(acc, "clean"), pools.lead(acc, "clean", shown=AGAIN)
-    attacked_seeds = sorted(again_all.loc[again_all["eps"] == together.LEFT, "seed"].unique())
     pixel = max(
         together.worst(rows).loc[("pixel", 1), pool] for rows in (everything, again_all, battery) for pool in PAIR
     )
@@ -71,25 +69,18 @@ def sentences(acc: pd.DataFrame, curves: pd.DataFrame) -> list[str]:
         f"at 8/255 leaves {100 * first[one]:.0f} % of the images with max and {100 * first[other]:.0f} % with average "
         f"pooling; a stronger one leaves both below chance there, and at {EPS}/255 {100 * half[one]:.0f} and "
         f"{100 * half[other]:.0f} %, which {half['seeds']} seeds cannot tell apart.",
-        f"After {AGAIN.epochs} epochs ({seeds_text(hit['seeds'])}) max pooling leads by {pools.points(hit)} under the "
-        f"published attack; at {EPS}/255 by {interval_text(again.mean, again.half)} points of the correctly classified "
-        f"images if the attack sends the gradient through the pool in four ways, not told from zero, by "
-        f"{interval_text(hidden.mean, hidden.half)} if it also adapts the surrogate gradient, and by "
-        f"{together.by_seed(again_all)} under all attacks of chapter 6 (seeds {listed(attacked_seeds)}). Trained "
-        f"through average pooling's dense gradient it keeps in the four ways {interval_text(lost.mean, lost.half)} "
-        f"points fewer, and is {pools.points(less)} less accurate on clean images: no trade-off. Trained through the "
-        f"gradient that all ties share, dense too but its own, it keeps {interval_text(own.mean, own.half)} points "
-        f"more than through average pooling's; the sparse one minus this one is "
-        f"{interval_text(ties.mean, ties.half)}, not told from zero. What protects is training through the pool's own "
-        "gradient; that its zeros do is not seen.",
-        f"After {shown.epochs} epochs the gradient at the network's input is dense with either pool "
-        f"({gradients.floor(found['density'].min())} % or more of it is not zero) and smaller with max pooling, which "
-        f"leads on clean images by {pools.points(on_clean)} (after {AGAIN.epochs}, "
-        f"{interval_text(later['difference'], later['half'])}); with ReLU for spikes average pooling leads in "
-        f"{relu} of {relu} comparisons (brief training, PGD-7, one seed). In pixel space all attacks together leave at "
-        f"most {100 * pixel:.1f} % of the images at 1/255 with either pool. Ours is width {shown.width} and at most "
-        f"{LONG.epochs} epochs, the paper's {paper.width} and {paper.epochs}; of the paper we saw its abstract, "
-        "summaries and code.",
+        f"After {AGAIN.epochs} ({seeds_text(hit['seeds'])}) max pooling leads by {pools.points(hit)} under the "
+        f"published attack, and of the correctly classified images at {EPS}/255 by "
+        f"{interval_text(again.mean, again.half)} through the worst of four gradients, not told from zero, and by "
+        f"{interval_text(hidden.mean, hidden.half)} with an adapted surrogate beside them. "
+        f"Trained through average pooling's dense gradient it loses {interval_text(lost.mean, lost.half)} there and "
+        f"{pools.points(less)} on clean images: no trade-off; through one that is dense but its own, "
+        f"{interval_text(ties.mean, ties.half)} there: its zeros are not seen to protect.",
+        f"After {shown.epochs} the gradient at the input is dense with either pool "
+        f"({gradients.floor(found['density'].min())} % or more is not zero); with ReLU for spikes average pooling "
+        f"leads in {relu} of {relu} comparisons (brief training, one seed); in pixel space all attacks together leave "
+        f"at most {100 * pixel:.1f} % at 1/255. Ours is width {shown.width} and at most {LONG.epochs} epochs, the "
+        f"paper's {paper.width} and {paper.epochs}; of the paper we saw its abstract, summaries and code.",
     ]
 
 

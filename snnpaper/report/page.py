@@ -50,13 +50,9 @@ def origin(part: pd.DataFrame) -> str:
     images = " or ".join(f"{n:,}" for n in sorted(set(part["n"])))
     mark = "" if scales == ["paper"] and cells.min() >= tables.FIVE_SEEDS else ", <strong>indicative</strong>"
     names = sorted(set(part["run"]))
-    head = f"{_count(len(names), 'network')}, {' and '.join(scales)} scale, {_count(seeds, 'seed')} a cell"
-    head += f"; n = {_count(images, 'image')}{mark}"
+    head = f"{words.count(len(names), 'network')}, {' and '.join(scales)} scale, {words.count(seeds, 'seed')} a cell"
+    head += f"; n = {words.count(images, 'image')}{mark}"
     return f"<details><summary>{head}</summary>{', '.join(map(run_link, names))}</details>"
-
-
-def _count(number: int | str, noun: str) -> str:
-    return f"{number} {noun}{'' if str(number) == '1' else 's'}"
 
 
 def table(frame: pd.DataFrame, below: str = "", raw: Iterable[str] = (), group: Iterable[str] = ()) -> str:
@@ -97,7 +93,7 @@ def threat_model(acc: pd.DataFrame, space: str, protocol: str = EVAL) -> str:
     acc = tables.of(acc)
     text = words.trade_off(acc, space, protocol).reset_index()
     text["images"] = [f"{n:,}" for n in text.pop("images")]  # the last column
-    text["seeds"] = [_count(n, "seed") for n in text["seeds"]]
+    text["seeds"] = [words.count(n, "seed") for n in text["seeds"]]
     used = acc[(acc["space"] == space) & (acc["protocol"] == protocol)]
     return table(text, origin(used), group=["data", "network", "reading", "seeds"])
 
@@ -107,7 +103,7 @@ def reading(row: pd.Series) -> str:
     if not row["scale"]:
         return ""
     seeds = int(row["seeds"])
-    return f"{words.reading(row['scale'], seeds)}; {_count(seeds, 'seed')}, n = {int(row['images']):,}"
+    return f"{words.reading(row['scale'], seeds)}; {words.count(seeds, 'seed')}, n = {int(row['images']):,}"
 
 
 def folded(frame: pd.DataFrame, what: str) -> str:

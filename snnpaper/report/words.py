@@ -88,7 +88,12 @@ def reading(scale: str, seeds: int) -> str:
 
 def seeds_text(seeds: int) -> str:
     """ "1 seed", "3 seeds"."""
-    return f"{seeds} seed{'' if seeds == 1 else 's'}"
+    return count(seeds, "seed")
+
+
+def count(number: int | str, noun: str) -> str:
+    """ "1 image", "3 images", "3 to 5 seeds"."""
+    return f"{number} {noun}{'' if str(number) == '1' else 's'}"
 
 
 def attack_text(row) -> str:

@@ -14,7 +14,7 @@ from ..comparison import scoped
 from ..design.matrix import DENSE, TRAINED
 from ..standing import EPS, influence
 from ..tables import PAIR, Pair
-from ..words import interval_text, listed, seeds_text
+from ..words import interval_text, seeds_text
 from . import Finding
 from .pools import lacking
 
@@ -25,13 +25,6 @@ BLIND = {"random noise": "random noise", "transfer: ReLU twin": "the gradient of
 def worst(rows: pd.DataFrame, pair: Pair = PAIR) -> pd.DataFrame:
     """`attacked.paired` of all attacks together, by space and eps; of `attacked.rows`."""
     return attacked.paired(rows[rows["attack"] == attacked.WORST], pair).set_index(["space", "eps"])
-
-
-def by_seed(rows: pd.DataFrame) -> str:
-    """Max minus average pooling in points under all attacks together at EPS in spike space, seed by seed."""
-    here = rows[(rows["attack"] == attacked.WORST) & (rows["space"] == "spike") & (rows["eps"] == EPS)]
-    one, other = (here[here["pool"] == pool].set_index("seed")["accuracy"] for pool in PAIR)
-    return listed(f"{100 * v:.1f}" for v in (one - other).dropna().sort_index())
 
 
 def leads(rows: pd.DataFrame, epochs: int = scoped.JUDGED.epochs) -> Finding:
